@@ -1,0 +1,180 @@
+"""The loop: one problem, step by step, until the model answers or a limit is reached.
+
+Everything around it (many chains at once, waiting for a server, recording) is `rollout`'s.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from callsmith.backends import Backend, Completion, ReplayBackend, Request
+from callsmith.calls import run_call
+from callsmith.chain import JSON, Call, Chain, Fault, Problem, Result, Sampling, Setup, Step, Stop
+from callsmith.dialects import Prompt
+from callsmith.errors import ContextOverflow, ModelFault, PluginError
+from callsmith.functions import Context
+
+if TYPE_CHECKING:
+    from callsmith.isolation import Workers
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Where a chain ends without an answer.
+
+    ``steps`` are model turns; ``tokens`` those that the model wrote; ``seconds`` wall time, looked
+    at between turns; ``repeats`` how often the same call may give the same result; ``idle`` how
+    many turns in a row may have no call.
+    """
+
+    steps: int = 16
+    calls: int = 64
+    tokens: int = 16_384
+    seconds: float = 600.0
+    repeats: int = 3
+    idle: int = 2
+
+
+@dataclass(slots=True)
+class _Progress:
+    """What the limits are held against."""
+
+    calls: int = 0
+    tokens: int = 0
+    idle: int = 0
+    began: float = field(default_factory=time.perf_counter)
+    seen: Counter[str] = field(default_factory=Counter)
+
+    def add(self, step: Step) -> None:
+        self.calls += len(step.calls)
+        self.tokens += step.usage.completion
+        self.idle = 0 if step.calls else self.idle + 1
+        for call, result in zip(step.calls, step.results, strict=False):
+            given = result.fault.message if result.fault else result.value
+            self.seen[json.dumps([call.name, call.arguments, given], sort_keys=True)] += 1
+
+    def stop(self, limits: Limits, steps: int) -> Stop | None:
+        if self.idle >= limits.idle:
+            return "gave_up"
+        if self.seen and max(self.seen.values()) >= limits.repeats:
+            return "repeated"
+        if steps >= limits.steps:
+            return "steps"
+        if self.calls >= limits.calls:
+            return "calls"
+        if self.tokens >= limits.tokens:
+            return "tokens"
+        if time.perf_counter() - self.began >= limits.seconds:
+            return "seconds"
+        return None
+
+
+async def solve(
+    problem: Problem,
+    backend: Backend,
+    prompt: Prompt,
+    workers: Workers,
+    *,
+    sampling: Sampling | None = None,
+    limits: Limits | None = None,
+    setup: Setup | None = None,
+    seed: int = 0,
+    attempt: int = 0,
+    run: str = "",
+    on_step: Callable[[Step], None] = lambda _: None,
+) -> Chain:
+    """Let the model work through the problem, and return the whole record.
+
+    ``on_step`` is called with each step as it is made.
+    A model's mistakes are on the chain. Raises what `Backend.complete` raises, but for
+    ModelFault and ContextOverflow, which are data as well.
+    """
+    sampling, limits, setup = sampling or Sampling(), limits or Limits(), setup or Setup()
+    started = datetime.now(UTC).isoformat(timespec="seconds")
+    context, progress = Context(problem.hidden()), _Progress()
+    steps: list[Step] = []
+    messages = prompt.conversation(problem)
+    answer: JSON = None
+    while (stop := progress.stop(limits, len(steps))) is None:
+        request = Request(
+            tuple(messages), prompt.tools, sampling, seed, problem, attempt, tuple(steps)
+        )
+        turn_began = time.perf_counter()
+        try:
+            completion = await backend.complete(request)
+            calls, fault = prompt.read(completion)
+        except ModelFault as error:
+            completion, calls, fault = Completion(error.text), (), Fault("model", str(error))
+        except ContextOverflow:
+            stop = "context"
+            break
+        step = await _run_turn(completion, calls, fault, prompt, context, workers, turn_began)
+        steps.append(step)
+        progress.add(step)
+        on_step(step)
+        if prompt.shows(step):
+            messages += prompt.turn(step, len(steps) - 1)
+        if step.answers:
+            answer, stop = step.results[-1].value, "answer"
+            break
+    seconds = time.perf_counter() - progress.began
+    return Chain(problem, setup, tuple(steps), stop, answer, run, attempt, seed, started, seconds)
+
+
+async def _run_turn(
+    completion: Completion,
+    calls: Sequence[Call],
+    fault: Fault | None,
+    prompt: Prompt,
+    context: Context,
+    workers: Workers,
+    began: float,
+) -> Step:
+    """Run a turn's calls in order; those after an answer are not run, and not recorded."""
+    results: list[Result] = []
+    for call in calls:
+        results.append(await run_call(call, prompt.functions, context, workers))
+        if call.name == "answer" and not results[-1].fault:
+            fault = None
+            break
+    return Step(
+        text=completion.text,
+        calls=tuple(calls[: len(results)]),
+        results=tuple(results),
+        fault=fault,
+        finish=completion.finish,
+        reasoning=completion.reasoning,
+        usage=completion.usage,
+        seconds=time.perf_counter() - began,
+        state=context.state,
+        model=completion.model,
+        from_text=bool(prompt.tools) and bool(calls) and not completion.calls,
+    )
+
+
+async def worked_examples(
+    examples: Iterable[tuple[Problem, Sequence[Call]]], prompt: Prompt, workers: Workers
+) -> tuple[Chain, ...]:
+    """Few-shot chains, made by executing a task's examples.
+
+    Raises PluginError for an example that does not come to its answer.
+    """
+    chains = []
+    for problem, calls in examples:
+        backend = ReplayBackend("examples", _always(calls))
+        chain = await solve(problem, backend, prompt, workers)
+        if chain.stop != "answer" or chain.faults:
+            reason = chain.faults[0].message if chain.faults else f"it stops by {chain.stop}"
+            raise PluginError(f"the worked example {problem.question[:60]!r} fails: {reason}")
+        chains.append(chain)
+    return tuple(chains)
+
+
+def _always(calls: Sequence[Call]) -> Callable[[Problem, int], Sequence[Call]]:
+    return lambda problem, attempt: calls

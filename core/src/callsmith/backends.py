@@ -1,0 +1,157 @@
+"""What completes a conversation: the Backend protocol, and the backends that need no server.
+
+Models are named ``scheme:name``; the scheme's plugin registers a factory for it,
+``open(name, *, task, **options)``. Errors are in `errors`, typed by who must act.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+
+from callsmith.chain import JSON, Call, Dialect, Problem, Sampling, Step, Usage
+from callsmith.errors import Rejected
+
+if TYPE_CHECKING:
+    from callsmith.tasks import Task
+
+Message: TypeAlias = dict[str, Any]
+"""An OpenAI-shaped message; a tool call's ``arguments`` is an object, not a string."""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One turn to complete.
+
+    ``messages`` is the whole conversation; ``tools`` the functions' schemas in the native dialect,
+    else empty. ``seed`` is the chain's. What follows is for backends that replay instead of
+    sampling, and to tell the turns of one chain apart: servers are never sent it.
+    """
+
+    messages: Sequence[Message]
+    tools: Sequence[Mapping[str, JSON]] = ()
+    sampling: Sampling = field(default_factory=Sampling)
+    seed: int = 0
+    problem: Problem = field(default_factory=lambda: Problem(""))
+    attempt: int = 0
+    steps: tuple[Step, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Completion:
+    """A model's turn. ``calls`` are those that the server itself told apart (native dialect)."""
+
+    text: str = ""
+    calls: tuple[Call, ...] = ()
+    finish: str = "stop"
+    usage: Usage = field(default_factory=Usage)
+    reasoning: str = ""
+    model: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    """What a model can do. The first dialect is the one that ``auto`` takes.
+
+    ``tool_role`` says whether its chat template has a role for results, which the text dialect
+    then uses; ``context`` is the window in tokens, 0 if unknown; ``concurrency`` the number of
+    chains in flight that suits it.
+    """
+
+    dialects: tuple[Dialect, ...] = ("native", "text")
+    tool_role: bool = False
+    context: int = 0
+    concurrency: int = 8
+
+
+class Backend(Protocol):
+    """Completes conversations. Raises only what `errors` lists under BackendError.
+
+    One that runs local weights has ``weights`` too: the folder or hub name that a trainer can fit.
+    """
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def capabilities(self) -> Capabilities: ...
+
+    async def complete(self, request: Request) -> Completion: ...
+
+    async def close(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Previous:
+    """In a planned call's arguments: the result of an earlier call, counted from the last."""
+
+    back: int = 1
+
+
+@dataclass
+class ReplayBackend:
+    """Makes planned calls, one a turn, and answers with what they gave.
+
+    ``plan`` gives the calls for a problem and attempt; `Previous` in their arguments stands for
+    the results of earlier calls.
+    """
+
+    name: str
+    plan: Callable[[Problem, int], Sequence[Call]]
+    capabilities: Capabilities = Capabilities(dialects=("native",), concurrency=64)
+
+    async def complete(self, request: Request) -> Completion:
+        calls = self.plan(request.problem, request.attempt)
+        made = [result for step in request.steps for result in step.results]
+        if len(made) >= len(calls):
+            return Completion()
+        call = calls[len(made)]
+
+        def fill(value: JSON) -> JSON:
+            if isinstance(value, Previous):
+                return made[-value.back].value if value.back <= len(made) else None
+            if isinstance(value, list):
+                return [fill(item) for item in value]
+            return value
+
+        arguments = {name: fill(value) for name, value in call.arguments.items()}
+        return Completion(calls=(Call(call.name, arguments, expected=call.expected),))
+
+    async def close(self) -> None:
+        """Nothing is held open."""
+
+
+def open_reference(name: str, *, task: Task | None) -> Backend:
+    """``reference``: a teacher that needs no model; it replays the task's reference chains."""
+    reference = getattr(task, "reference", None)
+    if reference is None:
+        named = f"task {task.name}" if task else "no task"
+        raise Rejected(f"the model 'reference' needs reference chains, and {named} has none")
+    return ReplayBackend("reference", lambda problem, attempt: reference(problem))
+
+
+@dataclass
+class ScriptedBackend:
+    """For tests: says the given turns in order, the last one for ever.
+
+    A turn is a text, a Completion, an exception to raise, or a function from the Request to one
+    of these. ``requests`` keeps what was asked.
+    """
+
+    turns: Sequence[str | Completion | Exception | Callable[[Request], Any]]
+    name: str = "scripted"
+    capabilities: Capabilities = Capabilities(dialects=("text", "native"))
+    requests: list[Request] = field(default_factory=list)
+
+    async def complete(self, request: Request) -> Completion:
+        self.requests.append(request)
+        turn: Any = self.turns[min(len(request.steps), len(self.turns) - 1)]
+        if callable(turn):
+            turn = turn(request)
+        if isinstance(turn, Exception):
+            raise turn
+        return Completion(turn) if isinstance(turn, str) else turn
+
+    async def close(self) -> None:
+        """Nothing is held open."""

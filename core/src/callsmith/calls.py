@@ -1,0 +1,106 @@
+"""Running one call: look up, validate, execute, and say in one sentence what went wrong.
+
+A function runs inline or in a worker process; killing what runs too long is `isolation`'s.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+import difflib
+import inspect
+import json
+import time
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from callsmith.chain import JSON, Call, Fault, FaultKind, Result
+from callsmith.errors import describe
+from callsmith.functions import Context, Function
+
+if TYPE_CHECKING:
+    from callsmith.isolation import Workers
+
+MAX_RESULT = 4_000
+"""Characters of JSON that a result may have; what is longer is cut, and the model is told."""
+
+
+class FunctionFault(Exception):
+    """A call went wrong in a way that the model should be told; ``kind`` says how."""
+
+    def __init__(self, kind: FaultKind, message: str) -> None:
+        super().__init__(message)
+        self.kind = kind
+
+
+async def run_call(
+    call: Call, functions: Mapping[str, Function], context: Context, workers: Workers
+) -> Result:
+    """Run one call to its Result. A model's mistake, or a function's, comes back as a Fault.
+
+    ``context.state`` is replaced by what the function left there, unless it failed.
+    """
+    started = time.perf_counter()
+    chosen = functions.get(call.name)
+    try:
+        if chosen is None:
+            raise FunctionFault("unknown_function", unknown_function(call.name, functions))
+        wrong = chosen.check(call.arguments)
+        if wrong:
+            raise FunctionFault("bad_arguments", f"{wrong}. Usage: {chosen.signature}")
+        value, context.state = await _execute(chosen, call.arguments, context, workers)
+        value, note = _bounded(value, chosen)
+    except FunctionFault as error:
+        fault = Fault(error.kind, str(error))
+        return Result(fault=fault, seconds=time.perf_counter() - started)
+    if call.expected is not None and not _agrees(value, call.expected):
+        note = f"recorded as {call.expected!r}"
+    return Result(value, seconds=time.perf_counter() - started, note=note)
+
+
+async def _execute(
+    function: Function, arguments: Mapping[str, JSON], context: Context, workers: Workers
+) -> tuple[Any, JSON]:
+    if not function.inline and not inspect.iscoroutinefunction(function.target):
+        return await workers.run(function, arguments, context)
+    # By value, as in a worker: a function that fails halfway leaves the state as it was.
+    own = Context(context.problem, copy.deepcopy(context.state))
+    try:
+        value = function.invoke(arguments, own)
+        if inspect.isawaitable(value):
+            value = await asyncio.wait_for(value, function.timeout)
+    except TimeoutError as error:
+        raise FunctionFault("timeout", timed_out(function)) from error
+    except Exception as error:
+        raise FunctionFault("function_error", f"{function.name}: {describe(error)}") from error
+    return value, own.state
+
+
+def timed_out(function: Function) -> str:
+    return f"{function.name} took longer than {function.timeout:g} s and was stopped"
+
+
+def unknown_function(name: str, functions: Mapping[str, Function]) -> str:
+    close = difflib.get_close_matches(name, functions, n=1)
+    meant = f", did you mean {close[0]}?" if close else ","
+    return f"there is no function {name[:64]!r}{meant} the functions are {', '.join(functions)}"
+
+
+def _bounded(value: Any, function: Function) -> tuple[JSON, str]:
+    """The value as plain JSON, cut if it is too large."""
+    if value is None or value is True or value is False:
+        return value, ""
+    try:
+        text = value if isinstance(value, str) else json.dumps(value, allow_nan=False)
+        if len(text) > MAX_RESULT:
+            return f"{text[:MAX_RESULT]}… (cut: {len(text):,} characters in all)", "result cut"
+        return (value if isinstance(value, str | int | float) else json.loads(text)), ""
+    except (TypeError, ValueError, RecursionError) as error:
+        message = f"{function.name} gave something that is no JSON value: {describe(error)}"
+        raise FunctionFault("bad_result", message) from error
+
+
+def _agrees(value: JSON, expected: JSON) -> bool:
+    if isinstance(value, int | float) and isinstance(expected, int | float):
+        return abs(value - expected) <= 0.02 + 1e-9 * abs(expected)
+    return bool(value == expected)

@@ -1,0 +1,96 @@
+"""The command line: one file per command, imported when it is used.
+
+What the user can mend ends in one sentence and exit code 2; an interruption in exit code 130.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+
+import click
+
+from callsmith.errors import CallsmithError
+
+COMMANDS = {
+    "run": "Run a recipe: teach, pairs, train, eval, in one go.",
+    "ask": "Let a model solve one problem, step by step.",
+    "teach": "Let a model work through many problems and record its chains.",
+    "pairs": "Build preference pairs of recorded chains.",
+    "train": "Train a student on pairs or chains.",
+    "eval": "Measure a model on problems it has not seen.",
+    "runs": "List the runs of the workspace.",
+    "show": "Show a run, or one chain step by step.",
+    "rescore": "Judge a run's chains again, asking no model.",
+    "export": "Write a run's chains to a file.",
+    "plugins": "List plugins, what they provide, and what is broken.",
+    "functions": "List functions, or show how one is used.",
+    "tasks": "List tasks, or show one with sample problems.",
+    "check-task": "Check a task's verifier and references, with no model.",
+}
+"""Command to its line in the help; the module is named like it."""
+
+
+class Commands(click.Group):
+    """Commands by name: ours from modules beside this one, plugins' through the hook."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        from callsmith.plugins import load_registry
+
+        return [*COMMANDS, *load_registry().names("commands")]
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        if name in COMMANDS:
+            module = name.replace("-", "_")
+            found = importlib.import_module(f"callsmith.cli.{module}")
+            command: click.Command = getattr(found, f"{module}_command")
+            return command
+        from callsmith.plugins import load_registry
+
+        registry = load_registry()
+        if name not in registry.names("commands"):
+            return None
+        plugged = registry.resolve("commands", name)
+        assert isinstance(plugged, click.Command)
+        return plugged
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        # The lines stand here, so that the help imports no command.
+        with formatter.section("Commands"):
+            plugged = [name for name in self.list_commands(ctx) if name not in COMMANDS]
+            rows = [*COMMANDS.items(), *((name, "(from a plugin)") for name in plugged)]
+            formatter.write_dl(rows)
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="callsmith")
+def callsmith() -> None:
+    """Teach small language models to solve reasoning problems by calling functions.
+
+    \b
+    Start here:
+      callsmith run tiny                       the whole pipeline, with models that are built in
+      callsmith ask "…" -t wordproblems -m tiny:teacher
+      callsmith teach gsm8k -m reference --limit 100
+    """
+
+
+def main() -> None:
+    """The ``callsmith`` command."""
+    try:
+        callsmith(standalone_mode=False)
+    except click.exceptions.Exit as error:
+        sys.exit(error.exit_code)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(2)
+    except CallsmithError as error:
+        click.secho("Error: ", fg="red", bold=True, nl=False, err=True)
+        click.echo(str(error), err=True)
+        sys.exit(2)
+    except (KeyboardInterrupt, click.Abort):
+        click.echo("\nInterrupted. What was recorded stays; the same command goes on.", err=True)
+        sys.exit(130)
+    except BrokenPipeError:
+        # The reader of a pipe (head, less) has seen enough.
+        sys.stderr.close()

@@ -1,0 +1,60 @@
+from __future__ import annotations
+
+import asyncio
+from dataclasses import asdict
+
+import click
+
+from callsmith.cli.common import console, json_option, print_json, read_options
+from callsmith.control import answer_function, reasoning
+from callsmith.isolation import Workers
+from callsmith.tasks import CheckReport, check_task
+from callsmith.workspace import PromptConfig, Workspace
+
+
+@click.command("check-task")
+@click.argument("name")
+@click.option("--split", help="Whose problems are tried. [default: the task's first]")
+@click.option("--limit", "-n", type=click.IntRange(1), default=200, show_default=True)
+@click.option("--task-option", "-O", "task_options", multiple=True, metavar="KEY=VALUE")
+@json_option
+def check_task_command(
+    name: str, split: str | None, limit: int, task_options: tuple[str, ...], as_json: bool
+) -> None:
+    """Check a task's verifier and references, with no model.
+
+    Gold answers must be judged correct and corrupted ones wrong; splits must share no problem;
+    reference chains are executed for real. Exits with code 2 if anything is found.
+
+    \b
+    Examples:
+      callsmith check-task wordproblems
+      callsmith check-task gsm8k -O data=DATA/gsm8k -n 1000
+    """
+    workspace = Workspace()
+    task = workspace.task(PromptConfig(name, read_options(task_options)))
+    functions = workspace.registry.functions(task.functions)
+    functions |= {"reasoning": reasoning, "answer": answer_function(task.answer)}
+
+    async def check() -> CheckReport:
+        async with Workers() as workers:
+            return await check_task(
+                task, functions, workers, split=split or task.splits[0], limit=limit
+            )
+
+    report = asyncio.run(check())
+    if as_json:
+        print_json(asdict(report))
+    else:
+        console.print(
+            f"[bold]{report.task}[/] {report.split}: {report.problems:,} gold answers and "
+            f"{report.corrupted:,} corrupted ones judged; {report.references_correct:,} of "
+            f"{report.references:,} reference chains give the gold answer",
+            highlight=False,
+        )
+        for finding in report.findings:
+            console.print(f"[red]✗[/] {finding}", highlight=False)
+        if report.ok:
+            console.print("[green]✓[/] nothing wrong was found")
+    if not report.ok:
+        raise click.exceptions.Exit(2)

@@ -1,0 +1,136 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import click
+
+from callsmith.cli.common import (
+    console,
+    counts,
+    home_option,
+    json_option,
+    percent,
+    print_json,
+    prompt_options,
+    read_settings,
+    rollout_options,
+    say_next,
+    table,
+)
+from callsmith.cli.progress import rollout_progress
+from callsmith.evaluation import Comparison, Evaluation, compare
+from callsmith.workspace import RolloutConfig, Workspace
+
+
+@click.command("eval")
+@prompt_options
+@rollout_options("test")
+@click.option(
+    "--against",
+    "-a",
+    multiple=True,
+    metavar="MODEL",
+    help="Another model on the same problems, the first one's baseline; may be repeated.",
+)
+@click.option(
+    "--and-without-functions", is_flag=True, help="The same model without functions, beside it."
+)
+@home_option
+@json_option
+def eval_command(
+    against: tuple[str, ...],
+    and_without_functions: bool,
+    home: Path | None,
+    as_json: bool,
+    **settings: Any,
+) -> None:
+    """Measure a model on problems it has not seen.
+
+    \b
+    Examples:
+      callsmith eval -t wordproblems -m tiny:teacher -n 300
+      callsmith eval -t wordproblems -m dpo --against tiny:student -n 300
+      callsmith eval -t wordproblems -m tiny:student --attempts 8 --temperature 1 -n 100
+    """
+    config = RolloutConfig(**read_settings(settings))
+    workspace = Workspace(home)
+    wanted = {config.model: config}
+    if and_without_functions:
+        wanted[f"{config.model} without functions"] = replace(config, functions=(), run="")
+    wanted |= {model: replace(config, model=model, run="") for model in against}
+    measured: dict[str, Evaluation] = {}
+    for label, part in wanted.items():
+        with rollout_progress(part.name, quiet=as_json) as progress:
+            measured[label] = workspace.evaluate(part, progress)
+    compared = {
+        label: compare(other, measured[config.model])
+        for label, other in measured.items()
+        if label != config.model
+    }
+    if as_json:
+        print_json(
+            {
+                "models": {label: found.to_json() for label, found in measured.items()},
+                "comparisons": {label: found.to_json() for label, found in compared.items()},
+            }
+        )
+        return
+    show_evaluations(measured, f"{config.task} / {config.split}")
+    for label, comparison in compared.items():
+        show_comparison(f"{config.model} against {label}", comparison)
+    say_next(f"callsmith show {config.name}", "shows its chains")
+
+
+def show_evaluations(measured: dict[str, Evaluation], title: str) -> None:
+    """Models side by side on the same problems."""
+    numbers = ("n", "accuracy", "grounded", "guessed", "faulted turns", "calls", "tokens", "s")
+    shown = table(
+        "model", "n", "accuracy", "95% interval", *numbers[2:], title=title, right=numbers
+    )
+    for label, found in measured.items():
+        low, high = found.interval
+        shown.add_row(
+            label,
+            f"{found.problems:,}" + (f" × {found.attempts}" if found.attempts > 1 else ""),
+            f"[bold]{percent(found.accuracy)}[/]",
+            f"{percent(low)} – {percent(high)}",
+            percent(found.grounded),
+            percent(found.guessed),
+            percent(found.fault_rate),
+            f"{found.calls:.1f}",
+            f"{found.tokens:,.0f}",
+            f"{found.seconds:.2f}",
+        )
+    console.print(shown)
+    for label, found in measured.items():
+        if found.attempts > 1:
+            shares = ", ".join(f"pass@{k} {percent(v)}" for k, v in found.pass_at.items())
+            console.print(f"  [dim]{label}: {shares}[/]", highlight=False)
+        if found.faults:
+            console.print(f"  [dim]{label}: faults: {counts(found.faults)}[/]", highlight=False)
+
+
+def show_comparison(label: str, comparison: Comparison) -> None:
+    """One line: the difference, its interval, and whether chance explains it."""
+    console.print(f"{label}: {describe_comparison(comparison)}", highlight=False)
+    if comparison.note:
+        console.print(f"  [yellow]{comparison.note}[/]", highlight=False)
+
+
+def describe_comparison(comparison: Comparison) -> str:
+    low, high = comparison.interval
+    style = "green" if low > 0 else "red" if high < 0 else "default"
+    text = (
+        f"[{style}]{comparison.difference:+.1f} points[/] ({low:+.1f} to {high:+.1f}), "
+        f"better on {comparison.better}, worse on {comparison.worse}, "
+        f"McNemar {p_value(comparison.mcnemar_p)}"
+    )
+    if comparison.wilcoxon_p is not None:
+        text += f", Wilcoxon {p_value(comparison.wilcoxon_p)}"
+    return text
+
+
+def p_value(p: float) -> str:
+    return "p < 0.0001" if p < 0.0001 else f"p = {p:.4f}"

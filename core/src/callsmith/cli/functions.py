@@ -1,0 +1,62 @@
+from __future__ import annotations
+
+import click
+
+from callsmith.cli.common import console, json_option, print_json, say_next, table
+from callsmith.functions import Function, FunctionPack
+from callsmith.plugins import Registry, load_registry
+
+
+@click.command("functions")
+@click.argument("names", nargs=-1)
+@json_option
+def functions_command(names: tuple[str, ...], as_json: bool) -> None:
+    """List functions, or show how the named ones are used.
+
+    \b
+    Examples:
+      callsmith functions
+      callsmith functions math.divide
+      callsmith functions 'math.*' --json
+    """
+    registry = load_registry()
+    if names:
+        chosen = list(registry.functions(names).values())
+    else:
+        chosen = [
+            function for pack in registry.names("functions") for function in _all(registry, pack)
+        ]
+    if as_json:
+        print_json(
+            [
+                {
+                    "name": function.qualified_name,
+                    "role": function.role,
+                    "inline": function.inline,
+                    "timeout": function.timeout,
+                    "schema": function.schema["function"],
+                }
+                for function in chosen
+            ]
+        )
+    elif names:
+        for function in chosen:
+            console.print(f"[bold cyan]{function.qualified_name}[/] [dim]{function.role}[/]")
+            console.print(function.help + "\n", highlight=False, markup=False)
+    else:
+        shown = table("function", "role", "what it does")
+        for function in chosen:
+            shown.add_row(
+                f"[cyan]{function.qualified_name}[/]",
+                function.role,
+                function.description.splitlines()[0],
+            )
+        console.print(shown)
+        if chosen:
+            say_next(f"callsmith functions {chosen[0].qualified_name}", "shows how one is used")
+
+
+def _all(registry: Registry, pack: str) -> list[Function]:
+    found = registry.resolve("functions", pack)
+    assert isinstance(found, FunctionPack)
+    return list(found.named(pack).values())

@@ -1,0 +1,60 @@
+from __future__ import annotations
+
+import click
+
+from callsmith.cli.common import console, json_option, print_json, table
+from callsmith.plugins import load_registry
+
+
+@click.command("plugins")
+@click.option("--strict", is_flag=True, help="Exit with code 2 if a plugin is broken.")
+@json_option
+def plugins_command(strict: bool, as_json: bool) -> None:
+    """List plugins, what they provide, and what is broken.
+
+    \b
+    Examples:
+      callsmith plugins
+      CALLSMITH_DISABLE=ollama callsmith plugins
+    """
+    registry = load_registry()
+    if as_json:
+        print_json(
+            {
+                "plugins": [
+                    {
+                        "name": plugin.name,
+                        "distribution": plugin.distribution,
+                        "version": plugin.version,
+                        "provides": {kind: list(names) for kind, names in plugin.provides.items()},
+                        "seconds": round(plugin.seconds, 4),
+                    }
+                    for plugin in registry.plugins
+                ],
+                "broken": [
+                    {
+                        "distribution": broken.distribution,
+                        "version": broken.version,
+                        "reason": broken.reason,
+                    }
+                    for broken in registry.broken
+                ],
+            }
+        )
+    else:
+        shown = table("plugin", "version", "provides")
+        for plugin in registry.plugins:
+            provides = [
+                f"[cyan]{kind}[/] {', '.join(names)}"
+                for kind, names in plugin.provides.items()
+                if names
+            ]
+            shown.add_row(plugin.distribution, plugin.version, "\n".join(provides))
+        console.print(shown)
+        for broken in registry.broken:
+            console.print(
+                f"\n[bold red]broken:[/] {broken.distribution} {broken.version}: {broken.reason}",
+                highlight=False,
+            )
+    if strict and registry.broken:
+        raise click.exceptions.Exit(2)

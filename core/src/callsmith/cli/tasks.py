@@ -1,0 +1,87 @@
+from __future__ import annotations
+
+from itertools import islice
+from typing import Any
+
+import click
+
+from callsmith.chain import Problem
+from callsmith.cli.common import console, json_option, print_json, read_options, say_next, table
+from callsmith.errors import CallsmithError
+from callsmith.functions import format_call
+from callsmith.plugins import Registry, load_registry
+from callsmith.workspace import PromptConfig, Workspace
+
+
+@click.command("tasks")
+@click.argument("name", required=False)
+@click.option("--split", help="Whose problems are shown. [default: the task's first]")
+@click.option("--limit", "-n", type=click.IntRange(1), default=3, show_default=True)
+@click.option("--task-option", "-O", "task_options", multiple=True, metavar="KEY=VALUE")
+@json_option
+def tasks_command(
+    name: str | None, split: str | None, limit: int, task_options: tuple[str, ...], as_json: bool
+) -> None:
+    """List tasks, or show one with sample problems.
+
+    \b
+    Examples:
+      callsmith tasks
+      callsmith tasks wordproblems --split longer -n 2
+      callsmith tasks my-problems.jsonl -O answer=label
+    """
+    if name is None:
+        registry = load_registry()
+        rows = [_describe(registry, name) for name in registry.names("tasks")]
+        if as_json:
+            print_json(rows)
+            return
+        shown = table("task", "splits", "what it is")
+        for row in rows:
+            shown.add_row(f"[cyan]{row['name']}[/]", ", ".join(row["splits"]), row["description"])
+        console.print(shown)
+        if ready := [row["name"] for row in rows if row["splits"]]:
+            say_next(f"callsmith tasks {ready[-1]}", "shows one with its problems")
+        return
+    task = Workspace().task(PromptConfig(name, read_options(task_options)))
+    chosen = split or task.splits[0]
+    from callsmith.tasks import problems_of
+
+    problems = (
+        problems_of(task, chosen, limit) if split else list(islice(task.problems(chosen), limit))
+    )
+    if as_json:
+        print_json(
+            [
+                {"key": p.key, "question": p.question, "context": p.context, "gold": p.gold}
+                for p in problems
+            ]
+        )
+        return
+    console.print(f"[bold cyan]{task.name}[/]: {task.description}")
+    console.print(f"splits: {', '.join(task.splits)}")
+    console.print(f"functions: {', '.join(str(name) for name in task.functions) or 'none'}\n")
+    for problem in problems:
+        console.print(problem.text, highlight=False, markup=False)
+        console.print(f"[dim]gold[/] [green]{problem.gold}[/]")
+        for call in _reference(task, problem):
+            console.print(f"  [dim]{call}[/]", highlight=False)
+        console.print()
+    say_next(
+        f"callsmith check-task {task.name}", "checks the verifier on gold and corrupted answers"
+    )
+
+
+def _describe(registry: Registry, name: str) -> dict[str, Any]:
+    """A task in a row. One that needs an option or a file is listed with what it needs."""
+    try:
+        task = registry.task(name)
+    except CallsmithError as error:
+        return {"name": name, "splits": [], "description": str(error)}
+    return {"name": name, "splits": list(task.splits), "description": task.description}
+
+
+def _reference(task: object, problem: Problem) -> list[str]:
+    reference = getattr(task, "reference", None)
+    calls = reference(problem) if reference else ()
+    return [format_call(call).replace("Previous(back=", "result(-") for call in calls]

@@ -1,0 +1,67 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from callsmith.cli.common import (
+    console,
+    counts,
+    errors,
+    home_option,
+    json_option,
+    percent,
+    print_json,
+    prompt_options,
+    read_settings,
+    rollout_options,
+    say_next,
+)
+from callsmith.cli.progress import rollout_progress
+from callsmith.evaluation import evaluate
+from callsmith.workspace import RolloutConfig, Workspace
+
+
+@click.command("teach")
+@prompt_options
+@rollout_options("train")
+@home_option
+@json_option
+def teach_command(home: Path | None, as_json: bool, **settings: Any) -> None:
+    """Let a model work through many problems and record its chains.
+
+    Every chain is committed before it is counted: stop it any way you like, and the same command
+    goes on where it stopped.
+
+    \b
+    Examples:
+      callsmith teach -t gsm8k -m reference -O data=DATA/gsm8k
+      callsmith teach -t wordproblems -m tiny:teacher -n 300
+      callsmith teach -t wordproblems -m tiny:student -n 300 --attempts 8 --temperature 1
+    """
+    config = RolloutConfig(**read_settings(settings))
+    workspace = Workspace(home)
+    if config.attempts > 1 and config.temperature == 0 and config.model != "reference":
+        errors.print("[yellow]At temperature 0 the attempts will be alike: try --temperature 1[/]")
+    with rollout_progress(config.name, quiet=as_json) as progress:
+        report = workspace.teach(config, progress)
+    for warning in report.run.warnings:
+        errors.print(f"[yellow]{warning}[/]", highlight=False)
+    with workspace.store() as store:
+        measured = evaluate(store.records(report.run))
+    if as_json:
+        print_json({"run": report.run.name, "new": report.tally.done, **measured.to_json()})
+        return
+    low, high = measured.interval
+    console.print(
+        f"[bold]{report.run.name}[/]: {measured.chains:,} chains over {measured.problems:,} "
+        f"problems ({report.tally.done:,} new, {report.tally.seconds:.1f} s)",
+        highlight=False,
+    )
+    console.print(
+        f"  correct {percent(measured.accuracy)} [dim]({percent(low)} to {percent(high)})[/], "
+        f"grounded {percent(measured.grounded)}; faults: {counts(measured.faults)}",
+        highlight=False,
+    )
+    say_next(f"callsmith pairs NAME {report.run.name}", "builds preference pairs of them")

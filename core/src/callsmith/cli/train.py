@@ -1,0 +1,101 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from callsmith.cli.common import (
+    console,
+    errors,
+    home_option,
+    json_option,
+    print_json,
+    read_options,
+    say_next,
+)
+from callsmith.cli.progress import training_progress
+from callsmith.store import Store
+from callsmith.training import TrainedModel
+from callsmith.workspace import TrainConfig, Workspace
+
+
+@click.command("train")
+@click.argument("name")
+@click.option("--student", required=True, help="hf:PATH, tiny:student, or a model trained here.")
+@click.option("--trainer", default="dpo", show_default=True, help="dpo, sft, or a plugin's.")
+@click.option("--pairs", default="", help="The set of pairs to learn from.")
+@click.option(
+    "--runs", multiple=True, metavar="RUN", help="Runs whose correct chains to learn from."
+)
+@click.option("--task", "-t", default="", help="[default: that of the pairs or runs]")
+@click.option("--task-option", "-O", "task_options", multiple=True, metavar="KEY=VALUE")
+@click.option(
+    "--dialect", type=click.Choice(["auto", "text", "native"]), default="auto", show_default=True
+)
+@click.option("--shots", type=click.IntRange(0), help="Worked examples shown. [default: all]")
+@click.option("--equal-steps-to", default="", metavar="MODEL", help="As many steps as that took.")
+@click.option("--equal-compute-to", default="", metavar="MODEL")
+@click.option(
+    "--set",
+    "-s",
+    "config",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="A setting of the trainer, such as beta=0.1; may be repeated.",
+)
+@home_option
+@json_option
+def train_command(name: str, home: Path | None, as_json: bool, **settings: Any) -> None:
+    """Train a student on pairs, or on correct chains.
+
+    The model stands under its NAME in the workspace and can be used as -m NAME. A training that
+    was cut off goes on from its newest checkpoint when it is started again.
+
+    \b
+    Examples:
+      callsmith train dpo --student tiny:student --pairs first -s beta=1 -s learning_rate=3e-4
+      callsmith train sft --trainer sft --student tiny:student --pairs first --equal-steps-to dpo
+    """
+    if bool(settings["pairs"]) == bool(settings["runs"]):
+        raise click.UsageError("give --pairs NAME or --runs RUN to learn from")
+    workspace = Workspace(home)
+    settings["task_options"] = read_options(settings["task_options"])
+    settings["config"] = read_options(settings["config"])
+    if not settings["task"]:
+        with workspace.store() as store:
+            settings["task"] = _task_of(store, settings["pairs"], settings["runs"])
+    with training_progress(name, quiet=as_json) as progress:
+        trained = workspace.train(TrainConfig(name=name, **settings), progress)
+    if as_json:
+        print_json(
+            {
+                "name": name,
+                "path": str(trained.path),
+                "steps": trained.steps,
+                "seconds": trained.seconds,
+                "metrics": dict(trained.metrics),
+                "warnings": list(trained.warnings),
+            }
+        )
+        return
+    show_trained(name, trained)
+    say_next(f"callsmith eval -t {settings['task']} -m {name}", "measures it")
+
+
+def show_trained(name: str, trained: TrainedModel) -> None:
+    """What came out of a training, in two lines."""
+    metrics = ", ".join(f"{key} {value:.4g}" for key, value in trained.metrics.items())
+    console.print(
+        f"[bold]{name}[/]: {trained.steps:,} steps in {trained.seconds:.1f} s → {trained.path}",
+        highlight=False,
+    )
+    console.print(f"  [dim]{metrics}[/]", highlight=False)
+    for warning in trained.warnings:
+        errors.print(f"  [yellow]{warning}[/]", highlight=False)
+
+
+def _task_of(store: Store, pairs: str, runs: tuple[str, ...]) -> str:
+    if pairs:
+        return str(store.pair_set(pairs).facts["task"])
+    return str(store.run(runs[0]).identity["task"])

@@ -1,0 +1,162 @@
+"""How calls are written: what a model is shown of the functions, and how its turns are read.
+
+A `Prompt` is everything that stands before a problem, and the one renderer that turns a chain's
+steps into messages; rollout, evaluation and training all use it. Chains know nothing of dialects:
+one made with the server's tool calls (``native``) renders as text for a student that writes
+``name(arg=value)`` (``text``), and the other way round.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+from callsmith.backends import Completion, Message
+from callsmith.chain import JSON, Call, Chain, Dialect, Fault, Problem, Step, digest
+from callsmith.functions import Function, format_call, render_value
+from callsmith.reading import before_calls, read_calls, read_json_calls
+
+TEXT_RULES = """\
+Work in steps. In each turn write one call, and nothing else:
+name(argument=value)
+You are given its result, then it is your turn again. End with a call of answer."""
+
+NATIVE_RULES = """\
+Work in steps: call a function, look at its result, go on. End with a call of answer."""
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """Everything before the problem, for one dialect.
+
+    ``functions`` are by the names that the model sees; ``examples`` few-shot chains that were
+    really executed. ``tool_role`` says that the model's template has a role for results. With
+    ``forget_faults`` failed turns are not shown to the model again, as in the paper's own loop.
+    """
+
+    instructions: str
+    functions: Mapping[str, Function]
+    examples: tuple[Chain, ...] = ()
+    dialect: Dialect = "text"
+    tool_role: bool = False
+    forget_faults: bool = False
+
+    @cached_property
+    def messages(self) -> tuple[Message, ...]:
+        """The system message and the few-shot chains."""
+        parts = [self.instructions]
+        if self.dialect == "text":
+            helps = "\n\n".join(function.help for function in self.functions.values())
+            parts += [f"You can call these functions:\n\n{helps}", TEXT_RULES]
+        else:
+            parts.append(NATIVE_RULES)
+        system: Message = {"role": "system", "content": "\n\n".join(filter(None, parts))}
+        turns = [
+            message
+            for chain in self.examples
+            for message in self._from_problem(chain.problem, chain.steps, chain.setup.dialect)
+        ]
+        return (system, *turns)
+
+    @cached_property
+    def tools(self) -> tuple[Mapping[str, JSON], ...]:
+        """The functions' schemas as servers want them; empty in the text dialect."""
+        if self.dialect == "text":
+            return ()
+        return tuple(function.schema for function in self.functions.values())
+
+    @cached_property
+    def hash(self) -> str:
+        """16 hex digits of all that the model is shown before the problem."""
+        return digest([self.messages, self.tools, self.tool_role])
+
+    def conversation(
+        self, problem: Problem, steps: Iterable[Step] = (), written: Dialect | None = None
+    ) -> list[Message]:
+        """The whole conversation after these steps, for the next turn or to train on.
+
+        ``written`` is the dialect that the steps were written in, if not this one.
+        """
+        return [*self.messages, *self._from_problem(problem, steps, written or self.dialect)]
+
+    def _from_problem(
+        self, problem: Problem, steps: Iterable[Step], written: Dialect
+    ) -> list[Message]:
+        messages: list[Message] = [{"role": "user", "content": problem.text}]
+        steps = list(steps)
+        for index, step in enumerate(steps):
+            if self.shows(step) or index == len(steps) - 1:
+                messages += self.turn(step, index, written)
+        return messages
+
+    def shows(self, step: Step) -> bool:
+        """Whether later turns see this one."""
+        return not (self.forget_faults and step.faults)
+
+    def turn(self, step: Step, index: int, written: Dialect | None = None) -> list[Message]:
+        """One step as messages: the model's turn, then what came back."""
+        verbatim = (written or self.dialect) == self.dialect
+        if self.dialect == "text":
+            lines = [format_call(call, self.functions.get(call.name)) for call in step.calls]
+            # Prose beside a native call stays; a text turn is its own words, calls included.
+            text = step.text if verbatim else "\n".join(filter(None, [_prose(step), *lines]))
+            back = [_render_result(step, i) for i in range(len(step.results))]
+            if step.fault:
+                back.append(f"Error: {step.fault.message}")
+            if step.answers:
+                back = []  # the chain is over: a template may want the user's turns to alternate
+            role = "tool" if self.tool_role else "user"
+            reply: list[Message] = [{"role": role, "content": "\n".join(back)}] if back else []
+            return [{"role": "assistant", "content": text}, *reply]
+        return self._native_turn(step, index, verbatim)
+
+    def _native_turn(self, step: Step, index: int, verbatim: bool) -> list[Message]:
+        calls = [
+            replace(call, id=call.id or f"call_{index}_{i}") for i, call in enumerate(step.calls)
+        ]
+        # A text turn's words are its calls; were they shown too, the model would read them twice.
+        content = _prose(step) if verbatim or not calls else ""
+        message: Message = {"role": "assistant", "content": content}
+        if calls:
+            message["tool_calls"] = [
+                {
+                    "id": call.id,
+                    "type": "function",
+                    "function": {"name": call.name, "arguments": dict(call.arguments)},
+                }
+                for call in calls
+            ]
+        messages = [message]
+        for i, call in enumerate(calls[: len(step.results)]):
+            content = _render_result(step, i)
+            messages.append(
+                {"role": "tool", "tool_call_id": call.id, "name": call.name, "content": content}
+            )
+        if step.fault:
+            messages.append({"role": "user", "content": f"Error: {step.fault.message}"})
+        return messages
+
+    def read(self, completion: Completion) -> tuple[tuple[Call, ...], Fault | None]:
+        """The calls in a model's turn, and its fault if it can't be read, or not to its end."""
+        calls, fault = completion.calls, None
+        if not calls and self.dialect == "native":
+            calls, fault = read_json_calls(completion.text)
+        if not calls and not fault:
+            calls, fault = read_calls(completion.text, self.functions)
+        if completion.finish == "length" and (fault or not calls):
+            return calls, Fault("truncated", "the turn was cut off: write a shorter one")
+        if not calls and not fault:
+            names = ", ".join(self.functions)
+            return (), Fault("no_call", f"there is no call in that; call one of {names}")
+        return calls, fault
+
+
+def _prose(step: Step) -> str:
+    """What a native turn says beside its calls."""
+    return before_calls(step.text) if step.from_text else step.text
+
+
+def _render_result(step: Step, index: int) -> str:
+    result = step.results[index]
+    return f"Error: {result.fault.message}" if result.fault else render_value(result.value)

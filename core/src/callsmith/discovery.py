@@ -1,0 +1,197 @@
+"""Finding the installed plugins and loading each by itself.
+
+Whatever a plugin does wrong while it is loaded becomes a BrokenPlugin, and the others never feel
+it: entry points are loaded one by one, hooks are called plugin by plugin, and what is printed
+meanwhile goes to the standard error. A plugin that hangs on import is not covered.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+import time
+from collections.abc import Collection, Iterable, Mapping
+from contextlib import redirect_stdout
+from dataclasses import dataclass, field
+from importlib.metadata import Distribution, EntryPoint
+from typing import Literal, TypeAlias, get_args
+
+from pluggy import PluginManager
+
+from callsmith import hookspecs
+from callsmith.errors import PluginError
+
+GROUP = "callsmith"
+
+Kind: TypeAlias = Literal[
+    "functions", "tasks", "backends", "trainers", "executors", "commands", "recipes"
+]
+KINDS: tuple[Kind, ...] = get_args(Kind)
+
+
+@dataclass(frozen=True)
+class Plugin:
+    """A plugin that loaded.
+
+    ``targets`` maps names to ``"module:attribute"`` for each kind; ``seconds`` is what loading it
+    took; ``manager`` calls its hooks, and nobody else's.
+    """
+
+    name: str
+    distribution: str
+    version: str
+    targets: Mapping[Kind, Mapping[str, str]]
+    seconds: float
+    manager: PluginManager = field(repr=False, compare=False)
+
+    @property
+    def provides(self) -> dict[Kind, list[str]]:
+        """The names it claims, by kind; kinds without any are left out."""
+        return {kind: sorted(names) for kind, names in self.targets.items() if names}
+
+
+@dataclass(frozen=True)
+class BrokenPlugin:
+    """A plugin that could not be loaded, and why."""
+
+    name: str
+    distribution: str
+    version: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class DisabledPlugin:
+    """A plugin that is installed, but was not imported, because CALLSMITH_DISABLE names it."""
+
+    name: str
+    distribution: str
+    version: str
+
+
+@dataclass
+class Found:
+    """All that is installed, in the order of the import path, the built-in parts first."""
+
+    plugins: list[Plugin] = field(default_factory=list)
+    broken: list[BrokenPlugin] = field(default_factory=list)
+    disabled: list[DisabledPlugin] = field(default_factory=list)
+
+
+def discover(
+    distributions: Iterable[Distribution], version: str, disable: Collection[str] = ()
+) -> Found:
+    """Load the built-in parts and the plugins of ``distributions``.
+
+    ``version`` is callsmith's own, which the plugins' requirements are held against; ``disable``
+    lists names of plugins or distributions. Both are decided on metadata, before any import.
+    """
+    builtin = EntryPoint("builtin", "callsmith.builtin", GROUP)
+    found = Found([_load(builtin, "callsmith", version)])
+    unwanted = {canonical(name.strip()) for name in disable}
+    seen = set()
+    for distribution in distributions:
+        if not _declares_plugins(distribution):
+            continue
+        label, its_version = f"a distribution in {distribution.locate_file('')}", ""
+        try:
+            label, its_version = _read_name(distribution)
+            points = [point for point in distribution.entry_points if point.group == GROUP]
+            unmet = _unmet_requirement(distribution, version)
+        except Exception as error:
+            found.broken.append(BrokenPlugin("", label, its_version, reason(error)))
+            continue
+        # As with imports, the first of two copies on the path is the one that counts.
+        if canonical(label) in seen:
+            continue
+        seen.add(canonical(label))
+        for point in points:
+            if unwanted & {canonical(label), canonical(point.name)}:
+                found.disabled.append(DisabledPlugin(point.name, label, its_version))
+            elif unmet:
+                found.broken.append(BrokenPlugin(point.name, label, its_version, unmet))
+            else:
+                try:
+                    found.plugins.append(_load(point, label, its_version))
+                except KeyboardInterrupt:
+                    raise
+                except BaseException as error:
+                    broken = BrokenPlugin(point.name, label, its_version, reason(error))
+                    found.broken.append(broken)
+    return found
+
+
+def reason(error: BaseException) -> str:
+    """An exception of somebody else's code in one line, even if it can't say what it is."""
+    try:
+        message = " ".join(str(error).split())[:300]
+    except Exception:
+        message = ""
+    if isinstance(error, PluginError):
+        return message
+    return f"{type(error).__name__}: {message}" if message else type(error).__name__
+
+
+def canonical(name: str) -> str:
+    """A distribution's name as package indexes compare it (PEP 503)."""
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def _declares_plugins(distribution: Distribution) -> bool:
+    # Looking for the heading is all that most distributions cost.
+    try:
+        return f"[{GROUP}]" in (distribution.read_text("entry_points.txt") or "")
+    except Exception:
+        return False
+
+
+def _read_name(distribution: Distribution) -> tuple[str, str]:
+    name, version = distribution.metadata["Name"], distribution.metadata["Version"]
+    if not name or not version:
+        raise PluginError("its metadata lacks a name or a version: install it again")
+    return name, version
+
+
+def _unmet_requirement(distribution: Distribution, version: str) -> str:
+    from packaging.requirements import Requirement
+
+    for text in distribution.requires or ():
+        requirement = Requirement(text)
+        if canonical(requirement.name) != "callsmith":
+            continue
+        if requirement.marker and not requirement.marker.evaluate({"extra": ""}):
+            continue
+        if not requirement.specifier.contains(version, prereleases=True):
+            return f"it needs callsmith{requirement.specifier}, and this is callsmith {version}"
+    return ""
+
+
+def _load(point: EntryPoint, distribution: str, version: str) -> Plugin:
+    started = time.perf_counter()
+    # A manager for each plugin: so no hook wrapper ever touches what another plugin says.
+    manager = PluginManager(GROUP)
+    manager.add_hookspecs(hookspecs)
+    with redirect_stdout(sys.stderr):
+        manager.register(point.load(), point.name)
+        manager.check_pending()
+        targets = {kind: _call_hook(manager, kind) for kind in KINDS}
+    seconds = time.perf_counter() - started
+    return Plugin(point.name, distribution, version, targets, seconds, manager)
+
+
+def _call_hook(manager: PluginManager, kind: Kind) -> dict[str, str]:
+    hook = getattr(manager.hook, f"callsmith_{kind}")
+    if not hook.get_hookimpls():
+        return {}
+    # One plugin has one implementation of a hook; pluggy leaves out what is None.
+    (names,) = hook() or [None]
+    if not isinstance(names, Mapping):
+        raise PluginError(
+            f"{hook.name} gave {names!r:.80}, not a mapping of names to 'module:attribute'"
+        )
+    for name, target in names.items():
+        if not isinstance(name, str) or not re.fullmatch(r"\w[\w.-]*", name):
+            raise PluginError(f"{hook.name} gave {name!r:.80} as a name: letters, digits, _ . -")
+        if not isinstance(target, str) or not re.fullmatch(r"[\w.]+:\S+", target):
+            raise PluginError(f"{hook.name} gave {target!r:.80} for {name!r}: 'module:attribute'")
+    return dict(names)

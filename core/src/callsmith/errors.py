@@ -1,0 +1,66 @@
+"""What goes wrong, typed by who must act.
+
+A model's mistake is none of these: it is a Fault, recorded on the chain.
+"""
+
+from __future__ import annotations
+
+
+class CallsmithError(Exception):
+    """Something the user can mend. The message is one sentence: what, why, and the way out."""
+
+
+class PluginError(CallsmithError):
+    """A plugin is missing, broken, or says something that can't be."""
+
+
+class DataError(CallsmithError):
+    """A file, a task or a recipe says something that can't be."""
+
+
+class StoreError(CallsmithError):
+    """The store can't be read or written, or a run's name is taken by another configuration."""
+
+
+class BackendError(CallsmithError):
+    """A backend could not complete a conversation."""
+
+
+class Unavailable(BackendError):
+    """The server can't be reached or is failing: wait and try again.
+
+    ``retry_after`` is the wait that the server asked for, in seconds, if it did.
+    """
+
+    def __init__(self, message: str, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class RateLimited(Unavailable):
+    """The server wants fewer requests: wait and try again."""
+
+
+class Rejected(BackendError):
+    """The server refuses, and will again: wrong model, key or request. The user must act."""
+
+
+class ContextOverflow(BackendError):
+    """The conversation is longer than the model can read. The chain ends, and says so."""
+
+
+class ModelFault(BackendError):
+    """The model wrote what the server can't read. Recorded and answered; the chain goes on.
+
+    ``text`` is what the model wrote, as far as the server shows it.
+    """
+
+    def __init__(self, message: str, text: str = "") -> None:
+        super().__init__(message)
+        self.text = text
+
+
+def describe(error: BaseException) -> str:
+    """An exception in one line for a model: its message, or its name if it has none."""
+    message = " ".join(str(error).split())
+    return message[:300] if message else type(error).__name__

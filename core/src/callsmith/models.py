@@ -1,0 +1,44 @@
+"""Trained models of a workspace: one folder each, finished when its ``callsmith.json`` is there.
+
+The file says what the model was trained on, with which configuration, and how it did. Trainers
+write it last; nothing else in the folder is looked at here.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from callsmith.errors import DataError
+
+MARKER = "callsmith.json"
+
+
+@dataclass(frozen=True)
+class ModelFolder:
+    """Where the workspace ``home`` keeps the model called ``name``."""
+
+    home: Path
+    name: str
+
+    @property
+    def path(self) -> Path:
+        return self.home / "models" / self.name
+
+    @property
+    def is_finished(self) -> bool:
+        return bool(self.name) and "/" not in self.name and (self.path / MARKER).is_file()
+
+    def facts(self) -> dict[str, Any]:
+        """What ``callsmith.json`` says: ``steps``, ``seconds``, ``metrics``, ``trained_on``, ...
+
+        Raises DataError if there is no finished model of this name.
+        """
+        if not self.is_finished:
+            raise DataError(
+                f"there is no trained model {self.name!r} in {self.home}: train it first"
+            )
+        read: dict[str, Any] = json.loads((self.path / MARKER).read_text(encoding="utf-8"))
+        return read

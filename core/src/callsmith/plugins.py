@@ -1,0 +1,313 @@
+"""The registry: what the installed plugins provide, by kind and name, imported only on use.
+
+A name that two plugins claim belongs to the distribution called ``callsmith-NAME`` (built-in parts
+keep theirs), otherwise to neither. How plugins are found and loaded is `discovery`'s.
+"""
+
+from __future__ import annotations
+
+import inspect
+import logging
+import os
+import sys
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import redirect_stdout
+from functools import cache
+from importlib import import_module, metadata
+from typing import TYPE_CHECKING, Any
+
+from callsmith import __version__
+from callsmith.discovery import Found, Kind, Plugin, canonical, discover, reason
+from callsmith.errors import CallsmithError, DataError, PluginError
+
+if TYPE_CHECKING:
+    from callsmith.backends import Backend
+    from callsmith.chain import JSON, Chain
+    from callsmith.functions import Function
+    from callsmith.tasks import FunctionRef, Task
+    from callsmith.training import Trainer
+
+logger = logging.getLogger(__name__)
+
+WORDS: Mapping[Kind, str] = {
+    "functions": "function pack",
+    "tasks": "task",
+    "backends": "backend",
+    "trainers": "trainer",
+    "executors": "executor",
+    "commands": "command",
+    "recipes": "recipe",
+}
+
+HOMES: Mapping[Kind, Mapping[str, str]] = {
+    "functions": {"math": "callsmith-math", "logic": "callsmith-logic"},
+    "tasks": dict.fromkeys(("gsm8k", "wordproblems"), "callsmith-math")
+    | dict.fromkeys(("deduction", "folio", "prontoqa", "proofwriter"), "callsmith-logic"),
+    "backends": {
+        "gsm8k-solutions": "callsmith-math",
+        "hf": "callsmith-transformers",
+        "ollama": "callsmith-ollama",
+        "openai": "callsmith-openai",
+        "tiny": "callsmith-tiny",
+    },
+    "trainers": {"dpo": "callsmith-dpo", "sft": "callsmith-dpo"},
+    "executors": {"ray": "callsmith-ray"},
+    "commands": {"mcp": "callsmith-mcp", "report": "callsmith-report"},
+    "recipes": {"tiny": "callsmith-tiny"},
+}
+"""Where the names of our own plugins come from, for those who have yet to install them."""
+
+
+class Registry:
+    """What the plugins provide. Every method that takes a name raises PluginError for a wrong one.
+
+    ``plugins``, ``broken`` and ``disabled`` say what was found; ``clashes`` is a sentence for each
+    name that several plugins claim.
+    """
+
+    def __init__(self, found: Found) -> None:
+        self.plugins = found.plugins
+        self.broken = found.broken
+        self.disabled = found.disabled
+        claims: dict[tuple[Kind, str], list[Plugin]] = {}
+        for plugin in found.plugins:
+            for kind, names in plugin.targets.items():
+                for name in names:
+                    claims.setdefault((kind, name), []).append(plugin)
+        self._owners = {key: _owner(key[1], plugins) for key, plugins in claims.items()}
+        self._clashes = {
+            key: _describe_clash(*key, plugins, self._owners[key])
+            for key, plugins in claims.items()
+            if len(plugins) > 1
+        }
+        self._packs: dict[str, dict[str, Function]] = {}
+
+    @property
+    def clashes(self) -> list[str]:
+        return list(self._clashes.values())
+
+    @property
+    def versions(self) -> dict[str, str]:
+        """Distributions and their versions, callsmith's own among them."""
+        return {plugin.distribution: plugin.version for plugin in self.plugins}
+
+    def names(self, kind: Kind) -> list[str]:
+        """What can be had of a kind, sorted."""
+        return sorted(name for (k, name), owner in self._owners.items() if k == kind and owner)
+
+    def resolve(self, kind: Kind, name: str) -> Any:
+        """Import what a name stands for; for a recipe, its file as a Traversable.
+
+        Raises PluginError that names the distribution if it can't be imported.
+        """
+        plugin = self._owners.get((kind, name))
+        if plugin is None:
+            raise PluginError(self._explain_unknown(kind, name))
+        module, _, attribute = plugin.targets[kind][name].partition(":")
+        try:
+            with redirect_stdout(sys.stderr):
+                if kind == "recipes":
+                    from importlib import resources
+
+                    file = resources.files(module).joinpath(attribute)
+                    if not file.is_file():
+                        raise FileNotFoundError(f"{module} has no file {attribute}")
+                    return file
+                found: Any = import_module(module)
+                for part in attribute.split("."):
+                    found = getattr(found, part)
+                return found
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:
+            raise _unusable(plugin, kind, name, error) from error
+
+    def pack(self, name: str) -> dict[str, Function]:
+        """The functions of a pack by their bare names."""
+        if name not in self._packs:
+            from callsmith.functions import FunctionPack
+
+            pack = self.resolve("functions", name)
+            if not isinstance(pack, FunctionPack):
+                raise PluginError(
+                    f"function pack {name!r} is a {type(pack).__name__}: {pack!r:.80}"
+                )
+            names = [function.name for function in pack.functions]
+            for twice in {one for one in names if names.count(one) > 1}:
+                raise PluginError(f"function pack {name!r} has two functions called {twice}")
+            # Kept, so that validators and the examples' results are made once.
+            self._packs[name] = pack.named(name)
+        return self._packs[name]
+
+    def functions(self, refs: Iterable[FunctionRef]) -> dict[str, Function]:
+        """The functions that ``math.add``, ``math.*`` or Function objects stand for, by bare name.
+
+        Raises PluginError if two different ones would go by one name.
+        """
+        chosen: dict[str, Function] = {}
+        for ref in refs:
+            for function in self._referred(ref):
+                other = chosen.setdefault(function.name, function)
+                if other.target is not function.target:
+                    raise PluginError(
+                        f"{other.qualified_name} and {function.qualified_name} would both be "
+                        f"{function.name} to the model: leave one out, or rename yours with "
+                        "@function(name=...)"
+                    )
+        return chosen
+
+    def task(self, name: str, /, **options: JSON) -> Task:
+        """The task, made with its options. Raises DataError for options it does not have."""
+        from callsmith.tasks import Task
+
+        task = self._make("tasks", name, self.resolve("tasks", name), options)
+        lacks = [
+            part for part in (*Task.__annotations__, "problems", "judge") if not hasattr(task, part)
+        ]
+        if lacks:
+            raise PluginError(f"task {name!r} is incomplete: it lacks {', '.join(lacks)}")
+        return task  # type: ignore[no-any-return]
+
+    def backend(self, spec: str, /, task: Task | None = None, **options: JSON) -> Backend:
+        """The backend for a model named ``scheme:name``, or ``scheme`` alone.
+
+        Raises DataError for options it does not have, and the errors of `errors` that it raises
+        itself (Rejected, Unavailable) as they are.
+        """
+        scheme, _, name = spec.partition(":")
+        factory = self.resolve("backends", scheme)
+        backend: Backend = self._make("backends", scheme, factory, options, name, task=task)
+        return backend
+
+    def trainer(self, name: str) -> Trainer:
+        """The trainer."""
+        trainer: Trainer = self._make("trainers", name, self.resolve("trainers", name), {})
+        return trainer
+
+    def notify(self, chain: Chain) -> None:
+        """Tell the observers of a recorded chain. What they raise is logged and goes no further."""
+        for plugin in self.plugins:
+            try:
+                plugin.manager.hook.callsmith_on_chain(chain=chain)
+            except KeyboardInterrupt:
+                raise
+            except BaseException as error:
+                logger.warning("%s failed on a chain: %s", plugin.distribution, reason(error))
+
+    def _referred(self, ref: FunctionRef) -> Iterable[Function]:
+        if not isinstance(ref, str):
+            return [ref]
+        pack_name, dot, name = ref.partition(".")
+        if not dot:
+            packs = ", ".join(self.names("functions")) or "none are installed"
+            raise PluginError(
+                f"functions are written PACK.NAME or PACK.*, not {ref!r}; the packs: {packs}"
+            )
+        pack = self.pack(pack_name)
+        if name == "*":
+            return pack.values()
+        if name not in pack:
+            raise PluginError(
+                f"there is no function {name!r} in {pack_name}; {_nearest(name, list(pack))}"
+            )
+        return [pack[name]]
+
+    def _make(
+        self,
+        kind: Kind,
+        name: str,
+        factory: Callable[..., Any],
+        options: Mapping[str, JSON],
+        *args: str,
+        **given: Task | None,
+    ) -> Any:
+        _check_options(f"{WORDS[kind]} {name!r}", factory, options, len(args), given)
+        try:
+            return factory(*args, **given, **options)
+        except CallsmithError:
+            raise
+        except Exception as error:
+            owner = self._owners[kind, name]
+            assert owner is not None
+            raise _unusable(owner, kind, name, error) from error
+
+    def _explain_unknown(self, kind: Kind, name: str) -> str:
+        """Why there is nothing of that name, and the way out."""
+        if (kind, name) in self._clashes:
+            return self._clashes[kind, name]
+        missing = f"there is no {WORDS[kind]} {name!r}"
+        home = HOMES[kind].get(name, f"callsmith-{canonical(name)}")
+        for broken in self.broken:
+            if canonical(broken.distribution) == home:
+                version = f"{broken.distribution} {broken.version}"
+                return f"{missing}, since plugin {version} is broken: {broken.reason}"
+        for disabled in self.disabled:
+            if canonical(disabled.distribution) == home:
+                return f"{missing}, since CALLSMITH_DISABLE disables {disabled.distribution}"
+        installed = {canonical(plugin.distribution) for plugin in self.plugins}
+        if name in HOMES[kind] and home not in installed:
+            return f"{missing} here: install it with: pip install {home}"
+        return f"{missing}; {_nearest(name, self.names(kind))}"
+
+
+@cache
+def load_registry() -> Registry:
+    """The registry of what is installed here; plugins named in CALLSMITH_DISABLE are left out."""
+    disable = [name for name in os.environ.get("CALLSMITH_DISABLE", "").split(",") if name.strip()]
+    return Registry(discover(metadata.distributions(), __version__, disable))
+
+
+def _owner(name: str, plugins: list[Plugin]) -> Plugin | None:
+    if len(plugins) == 1:
+        return plugins[0]
+    for rightful in ("callsmith", f"callsmith-{canonical(name)}"):
+        theirs = [p for p in plugins if canonical(p.distribution) == rightful]
+        if len(theirs) == 1:
+            return theirs[0]
+    return None
+
+
+def _describe_clash(kind: Kind, name: str, plugins: list[Plugin], owner: Plugin | None) -> str:
+    claimants = " and ".join(f"{plugin.distribution} ({plugin.name})" for plugin in plugins)
+    outcome = f"{owner.distribution} keeps it" if owner else "neither has it"
+    way_out = "" if owner else "; uninstall one, or name it in CALLSMITH_DISABLE"
+    return f"{WORDS[kind]} {name!r} is claimed by {claimants}: {outcome}{way_out}"
+
+
+def _nearest(name: str, names: list[str]) -> str:
+    import difflib
+
+    close = difflib.get_close_matches(name, names, n=3)
+    if close:
+        return f"did you mean {' or '.join(close)}?"
+    return f"there are {', '.join(names)}" if names else "no plugin provides any"
+
+
+def _unusable(plugin: Plugin, kind: Kind, name: str, error: BaseException) -> PluginError:
+    return PluginError(
+        f"{WORDS[kind]} {name!r} of plugin {plugin.distribution} {plugin.version} can't be used: "
+        f"{reason(error)}"
+    )
+
+
+def _check_options(
+    label: str,
+    factory: Callable[..., Any],
+    options: Mapping[str, JSON],
+    positional: int,
+    given: Mapping[str, Any],
+) -> None:
+    """Refuse options that the factory does not have, and say which it needs."""
+    try:
+        parameters = list(inspect.signature(factory).parameters.values())[positional:]
+    except ValueError:  # some callables written in C don't say what they take
+        return
+    named = {p.name: p for p in parameters if p.kind in (p.KEYWORD_ONLY, p.POSITIONAL_OR_KEYWORD)}
+    names = [name for name in named if name not in given]
+    for option in options:
+        if option not in names and not any(p.kind is p.VAR_KEYWORD for p in parameters):
+            known = _nearest(option, names) if names else "it has none"
+            raise DataError(f"{label} has no option {option!r}; {known}")
+    for name in names:
+        if named[name].default is inspect.Parameter.empty and name not in options:
+            raise DataError(f"{label} needs the option {name!r}")

@@ -1,0 +1,211 @@
+"""A recipe: one TOML file that names teacher, pairs, student and evaluation; read and checked.
+
+The parts run in the order teach, pairs, train, eval. Each remembers what it did, so a recipe that
+was cut off is gone on with by being run again.
+"""
+
+from __future__ import annotations
+
+import difflib
+import tomllib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from callsmith.chain import JSON
+from callsmith.errors import CallsmithError, DataError
+from callsmith.pairs import PairConfig
+from callsmith.plugins import Registry
+from callsmith.workspace import RolloutConfig, TrainConfig
+
+
+@dataclass(frozen=True, kw_only=True)
+class PairsPart:
+    """A set of preference pairs: from which runs, and how."""
+
+    name: str
+    runs: tuple[str, ...]
+    config: PairConfig = field(default_factory=PairConfig)
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvalPart(RolloutConfig):
+    """A model to judge. ``label`` names it in tables; ``baseline`` the label it is held against."""
+
+    label: str
+    baseline: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """What `load_recipe` read. Each part has the recipe's task, options and seed unless it says."""
+
+    name: str
+    description: str = ""
+    teach: tuple[RolloutConfig, ...] = ()
+    pairs: tuple[PairsPart, ...] = ()
+    train: tuple[TrainConfig, ...] = ()
+    eval: tuple[EvalPart, ...] = ()
+
+
+PARTS: Mapping[str, type] = {
+    "teach": RolloutConfig,
+    "pairs": PairsPart,
+    "train": TrainConfig,
+    "eval": EvalPart,
+}
+
+SHARED = ("task", "task_options", "seed", "dialect", "shots", "forget_faults")
+"""Keys at the top of the file that every part takes over where it has them."""
+
+
+def load_recipe(source: str, registry: Registry) -> Recipe:
+    """Read a recipe by its name or from a TOML file.
+
+    Raises DataError that names the file, the part and the key for whatever is wrong in it, and
+    PluginError for an unknown name.
+    """
+    path = Path(source)
+    if path.suffix == ".toml" or path.is_file():
+        try:
+            text = path.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise DataError(f"the recipe {source} can't be read: {error}") from error
+    else:
+        text = registry.resolve("recipes", source).read_text(encoding="utf-8")
+    try:
+        table = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise DataError(f"the recipe {source} is no valid TOML: {error}") from error
+    return read_recipe(table, source)
+
+
+def read_recipe(table: Mapping[str, Any], source: str) -> Recipe:
+    """A recipe from the parsed TOML; ``source`` is for messages."""
+    known = [*SHARED, *PARTS, "name", "description"]
+    _refuse_unknown(table, known, source)
+    shared = {key: table[key] for key in SHARED if key in table}
+    parts: dict[str, Any] = {}
+    for key, kind in PARTS.items():
+        entries = table.get(key, [])
+        if not isinstance(entries, list):
+            raise DataError(f"{source}: {key} is a list of tables: write [[{key}]]")
+        parts[key] = tuple(
+            _read_part(kind, shared, entry, f"{source}, {key} {number}")
+            for number, entry in enumerate(entries, 1)
+        )
+    name = str(table.get("name", Path(source).stem))
+    recipe = Recipe(name=name, description=str(table.get("description", "")), **parts)
+    _check_names(recipe, source)
+    return recipe
+
+
+def _read_part(kind: type, shared: Mapping[str, JSON], entry: JSON, where: str) -> Any:
+    from pydantic import TypeAdapter, ValidationError
+
+    own = {field.name for field in fields(kind)}
+    _refuse_unknown(entry, own, where)
+    values = {key: value for key, value in shared.items() if key in own} | dict(entry)
+    if isinstance(values.get("config"), dict) and kind is PairsPart:
+        _refuse_unknown(values["config"], [f.name for f in fields(PairConfig)], f"{where}, config")
+    try:
+        return TypeAdapter(kind).validate_python(values, strict=False)
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"]) or "it"
+        given = f", not {first['input']!r}" if first["type"] != "missing" else ""
+        raise DataError(f"{where}: {key}: {first['msg'].lower()}{given}") from error
+
+
+def _refuse_unknown(table: JSON, known: Sequence[str] | set[str], where: str) -> None:
+    if not isinstance(table, Mapping):
+        raise DataError(f"{where} is no table of keys and values")
+    for key in table:
+        if key not in known:
+            close = difflib.get_close_matches(key, known, n=1)
+            meant = f"did you mean {close[0]!r}?" if close else f"it takes {', '.join(known)}"
+            raise DataError(f"{where} has an unknown key {key!r}: {meant}")
+
+
+def _check_names(recipe: Recipe, source: str) -> None:
+    """Every name that a part refers to is made by an earlier part."""
+    runs = {part.name for part in recipe.teach}
+    pairs = {part.name for part in recipe.pairs}
+    trained: set[str] = set()
+
+    def check(name: str, known: set[str], what: str, where: str) -> None:
+        if name and name not in known:
+            there = ", ".join(sorted(known)) or "none"
+            raise DataError(f"{source}, {where}: there is no {what} {name!r} (there is {there})")
+
+    for part in recipe.pairs:
+        for run in part.runs:
+            check(run, runs, "run", f"pairs {part.name}")
+    for training in recipe.train:
+        where = f"train {training.name}"
+        check(training.pairs, pairs, "set of pairs", where)
+        for run in training.runs:
+            check(run, runs, "run", where)
+        for name in (training.equal_steps_to, training.equal_compute_to):
+            check(name, trained, "earlier training", where)
+        if ":" not in training.student:
+            check(training.student, trained, "earlier training", where)
+        trained.add(training.name)
+    labels = {part.label for part in recipe.eval}
+    for judged in recipe.eval:
+        check(judged.baseline, labels, "eval with label", f"eval {judged.label}")
+        if ":" not in judged.model and judged.model != "reference":
+            check(judged.model, trained, "training", f"eval {judged.label}")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a recipe would do: a line for each part, and what is missing to do it."""
+
+    lines: tuple[tuple[str, str, str], ...]
+    missing: tuple[str, ...]
+    turns: int
+
+
+def plan_recipe(recipe: Recipe, registry: Registry, count: Callable[[RolloutConfig], int]) -> Plan:
+    """What running the recipe would mean, with nothing run.
+
+    ``count`` gives the number of problems of a rollout; where it raises CallsmithError, the reason
+    is among what is missing.
+    """
+    lines: list[tuple[str, str, str]] = []
+    missing: list[str] = []
+    turns = 0
+    for kind, parts in (("teach", recipe.teach), ("eval", recipe.eval)):
+        for part in parts:
+            try:
+                problems = count(part)
+            except CallsmithError as error:
+                problems = part.limit or 0
+                missing.append(str(error))
+            scheme = part.model.partition(":")[0]
+            if ":" in part.model or scheme == "reference":
+                try:
+                    registry.resolve("backends", scheme)
+                except CallsmithError as error:
+                    missing.append(str(error))
+            chains = problems * part.attempts
+            turns += chains * part.steps
+            detail = f"{problems:,} problems × {part.attempts} = {chains:,} chains"
+            detail += f", at most {chains * part.steps:,} turns"
+            lines.append((kind, f"{part.name} with {part.model}", detail))
+    for pairs in recipe.pairs:
+        lines.append(("pairs", pairs.name, f"from {', '.join(pairs.runs)}"))
+    for training in recipe.train:
+        try:
+            registry.trainer(training.trainer).check(training.config)
+        except CallsmithError as error:
+            missing.append(str(error))
+        source = training.pairs or ", ".join(training.runs)
+        lines.append(
+            ("train", training.name, f"{training.trainer} of {training.student} on {source}")
+        )
+    order = {kind: place for place, kind in enumerate(PARTS)}
+    lines.sort(key=lambda line: order[line[0]])
+    return Plan(tuple(lines), tuple(dict.fromkeys(missing)), turns)
