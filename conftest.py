@@ -6,6 +6,11 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# A busy machine is no failure.
+settings.register_profile("callsmith", deadline=None)
+settings.load_profile("callsmith")
 
 # Models come from folders only: a test that would reach for a hub must fail at once.
 os.environ["HF_HUB_OFFLINE"] = "1"

@@ -17,8 +17,9 @@ from callsmith.backends import Backend, Completion, ReplayBackend, Request
 from callsmith.calls import run_call
 from callsmith.chain import JSON, Call, Chain, Fault, Problem, Result, Sampling, Setup, Step, Stop
 from callsmith.dialects import Prompt
-from callsmith.errors import ContextOverflow, ModelFault, PluginError
+from callsmith.errors import ContextOverflow, ModelFault, PluginError, describe
 from callsmith.functions import Context
+from callsmith.values import readable
 
 if TYPE_CHECKING:
     from callsmith.isolation import Workers
@@ -110,11 +111,12 @@ async def solve(
             completion = await backend.complete(request)
             calls, fault = prompt.read(completion)
         except ModelFault as error:
-            completion, calls, fault = Completion(error.text), (), Fault("model", str(error))
+            completion, calls, fault = Completion(error.text), (), Fault("model", describe(error))
         except ContextOverflow:
             stop = "context"
             break
-        step = await _run_turn(completion, calls, fault, prompt, context, workers, turn_began)
+        allowed = calls[: max(0, limits.calls - progress.calls)]
+        step = await _run_turn(completion, allowed, fault, prompt, context, workers, turn_began)
         steps.append(step)
         progress.add(step)
         on_step(step)
@@ -144,12 +146,12 @@ async def _run_turn(
             fault = None
             break
     return Step(
-        text=completion.text,
+        text=readable(completion.text),
         calls=tuple(calls[: len(results)]),
         results=tuple(results),
         fault=fault,
         finish=completion.finish,
-        reasoning=completion.reasoning,
+        reasoning=readable(completion.reasoning),
         usage=completion.usage,
         seconds=time.perf_counter() - began,
         state=context.state,

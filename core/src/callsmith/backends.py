@@ -7,7 +7,7 @@ Models are named ``scheme:name``; the scheme's plugin registers a factory for it
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from callsmith.chain import JSON, Call, Dialect, Problem, Sampling, Step, Usage
@@ -55,12 +55,14 @@ class Capabilities:
     """What a model can do. The first dialect is the one that ``auto`` takes.
 
     ``tool_role`` says whether its chat template has a role for results, which the text dialect
-    then uses; ``context`` is the window in tokens, 0 if unknown; ``concurrency`` the number of
+    then uses; ``shots`` how many worked examples it was trained to be shown, None if that is all
+    the same; ``context`` is the window in tokens, 0 if unknown; ``concurrency`` the number of
     chains in flight that suits it.
     """
 
     dialects: tuple[Dialect, ...] = ("native", "text")
     tool_role: bool = False
+    shots: int | None = None
     context: int = 0
     concurrency: int = 8
 
@@ -113,10 +115,11 @@ class ReplayBackend:
                 return made[-value.back].value if value.back <= len(made) else None
             if isinstance(value, list):
                 return [fill(item) for item in value]
+            if isinstance(value, Mapping):
+                return {name: fill(item) for name, item in value.items()}
             return value
 
-        arguments = {name: fill(value) for name, value in call.arguments.items()}
-        return Completion(calls=(Call(call.name, arguments, expected=call.expected),))
+        return Completion(calls=(replace(call, arguments=fill(call.arguments)),))
 
     async def close(self) -> None:
         """Nothing is held open."""

@@ -12,11 +12,13 @@ import inspect
 import json
 import time
 from collections.abc import Mapping
+from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 from callsmith.chain import JSON, Call, Fault, FaultKind, Result
 from callsmith.errors import describe
 from callsmith.functions import Context, Function
+from callsmith.values import plain
 
 if TYPE_CHECKING:
     from callsmith.isolation import Workers
@@ -48,8 +50,9 @@ async def run_call(
         wrong = chosen.check(call.arguments)
         if wrong:
             raise FunctionFault("bad_arguments", f"{wrong}. Usage: {chosen.signature}")
-        value, context.state = await _execute(chosen, call.arguments, context, workers)
-        value, note = _bounded(value, chosen)
+        given, left = await _execute(chosen, call.arguments, context, workers)
+        value, note = _bounded(_plain(given, chosen, "something"))
+        context.state = _plain(left, chosen, "a state")
     except FunctionFault as error:
         fault = Fault(error.kind, str(error))
         return Result(fault=fault, seconds=time.perf_counter() - started)
@@ -65,13 +68,15 @@ async def _execute(
         return await workers.run(function, arguments, context)
     # By value, as in a worker: a function that fails halfway leaves the state as it was.
     own = Context(context.problem, copy.deepcopy(context.state))
+    limit = asyncio.timeout(function.timeout)
     try:
         value = function.invoke(arguments, own)
         if inspect.isawaitable(value):
-            value = await asyncio.wait_for(value, function.timeout)
-    except TimeoutError as error:
-        raise FunctionFault("timeout", timed_out(function)) from error
+            async with limit:
+                value = await value
     except Exception as error:
+        if limit.expired():
+            raise FunctionFault("timeout", timed_out(function)) from error
         raise FunctionFault("function_error", f"{function.name}: {describe(error)}") from error
     return value, own.state
 
@@ -81,26 +86,30 @@ def timed_out(function: Function) -> str:
 
 
 def unknown_function(name: str, functions: Mapping[str, Function]) -> str:
+    name = name[:64]
     close = difflib.get_close_matches(name, functions, n=1)
     meant = f", did you mean {close[0]}?" if close else ","
-    return f"there is no function {name[:64]!r}{meant} the functions are {', '.join(functions)}"
+    return f"there is no function {name!r}{meant} the functions are {', '.join(functions)}"
 
 
-def _bounded(value: Any, function: Function) -> tuple[JSON, str]:
-    """The value as plain JSON, cut if it is too large."""
-    if value is None or value is True or value is False:
-        return value, ""
+def _plain(value: object, function: Function, what: str) -> JSON:
     try:
-        text = value if isinstance(value, str) else json.dumps(value, allow_nan=False)
-        if len(text) > MAX_RESULT:
-            return f"{text[:MAX_RESULT]}… (cut: {len(text):,} characters in all)", "result cut"
-        return (value if isinstance(value, str | int | float) else json.loads(text)), ""
-    except (TypeError, ValueError, RecursionError) as error:
-        message = f"{function.name} gave something that is no JSON value: {describe(error)}"
+        return plain(value)
+    except (ValueError, RecursionError) as error:
+        message = f"{function.name} gave {what} that is no JSON value: {describe(error)}"
         raise FunctionFault("bad_result", message) from error
+
+
+def _bounded(value: JSON) -> tuple[JSON, str]:
+    """The value, cut if it is too large, and a note that says so."""
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    if len(text) <= MAX_RESULT:
+        return value, ""
+    return f"{text[:MAX_RESULT]}… (cut: {len(text):,} characters in all)", "result cut"
 
 
 def _agrees(value: JSON, expected: JSON) -> bool:
     if isinstance(value, int | float) and isinstance(expected, int | float):
-        return abs(value - expected) <= 0.02 + 1e-9 * abs(expected)
+        difference = abs(Fraction(value) - Fraction(expected))  # no float holds every int
+        return difference <= Fraction("0.02") + abs(Fraction(expected)) / 10**9
     return bool(value == expected)

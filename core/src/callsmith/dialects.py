@@ -15,7 +15,9 @@ from functools import cached_property
 from callsmith.backends import Completion, Message
 from callsmith.chain import JSON, Call, Chain, Dialect, Fault, Problem, Step, digest
 from callsmith.functions import Function, format_call, render_value
-from callsmith.reading import before_calls, read_calls, read_json_calls
+from callsmith.jsoncalls import read_json_calls
+from callsmith.reading import before_calls, read_calls
+from callsmith.values import plain, readable
 
 TEXT_RULES = """\
 Work in steps. In each turn write one call, and nothing else:
@@ -139,8 +141,8 @@ class Prompt:
 
     def read(self, completion: Completion) -> tuple[tuple[Call, ...], Fault | None]:
         """The calls in a model's turn, and its fault if it can't be read, or not to its end."""
-        calls, fault = completion.calls, None
-        if not calls and self.dialect == "native":
+        calls, fault = _sound(completion.calls)
+        if not calls and not fault and self.dialect == "native":
             calls, fault = read_json_calls(completion.text)
         if not calls and not fault:
             calls, fault = read_calls(completion.text, self.functions)
@@ -150,6 +152,18 @@ class Prompt:
             names = ", ".join(self.functions)
             return (), Fault("no_call", f"there is no call in that; call one of {names}")
         return calls, fault
+
+
+def _sound(calls: tuple[Call, ...]) -> tuple[tuple[Call, ...], Fault | None]:
+    """The calls that a server told apart, up to one whose arguments can't be recorded."""
+    sound: list[Call] = []
+    for call in calls:
+        try:
+            sound.append(replace(call, name=readable(call.name), arguments=plain(call.arguments)))
+        except ValueError as error:
+            message = f"{call.name[:64]}(…) can't be read: {error}"
+            return tuple(sound), Fault("unparsable", message)
+    return tuple(sound), None
 
 
 def _prose(step: Step) -> str:

@@ -5,6 +5,8 @@ A model's mistake is none of these: it is a Fault, recorded on the chain.
 
 from __future__ import annotations
 
+from callsmith.values import readable
+
 
 class CallsmithError(Exception):
     """Something the user can mend. The message is one sentence: what, why, and the way out."""
@@ -62,5 +64,5 @@ class ModelFault(BackendError):
 
 def describe(error: BaseException) -> str:
     """An exception in one line for a model: its message, or its name if it has none."""
-    message = " ".join(str(error).split())
+    message = readable(" ".join(str(error).split()))
     return message[:300] if message else type(error).__name__

@@ -167,10 +167,15 @@ class Function:
         missing = [name for name in self.required if name not in arguments]
         if missing:
             return f"{self.name} needs {' and '.join(repr(name) for name in missing)}"
-        for error in self.validator.iter_errors(arguments):
-            where = ".".join(str(part) for part in error.absolute_path)
-            return f"{self.name}'s {where!r} is wrong: {error.message[:200]}"
-        return ""
+        try:
+            wrong = next(self.validator.iter_errors(arguments), None)
+        except OverflowError as error:  # a multipleOf that no float can be held against
+            return f"{self.name} has a number that is too large: {error}"
+        if wrong is None:
+            return ""
+        where = ".".join(str(part) for part in wrong.absolute_path)
+        whose = f"{self.name}'s {where!r} is" if where else f"{self.name}'s arguments are"
+        return f"{whose} wrong: {wrong.message[:200]}"
 
     def invoke(self, arguments: Mapping[str, JSON], context: Context) -> Any:
         """Call the target with validated arguments, in this process and without limits."""
@@ -185,14 +190,33 @@ class Function:
 
 @dataclass(frozen=True)
 class FunctionPack:
-    """The functions that one plugin provides under one name."""
+    """The functions that one plugin provides under one name, LangChain tools among them."""
 
     description: str
     functions: Sequence[Function]
 
     def named(self, name: str) -> dict[str, Function]:
         """The functions by name, each knowing that it belongs to pack ``name``."""
-        return {function.name: replace(function, pack=name) for function in self.functions}
+        functions = map(as_function, self.functions)
+        return {function.name: replace(function, pack=name) for function in functions}
+
+
+def as_function(part: object) -> Function:
+    """A Function as it is, and one made of a typed Python function or a LangChain tool.
+
+    Raises PluginError for anything else.
+    """
+    if isinstance(part, Function):
+        return part
+    if inspect.isfunction(part):
+        return function(part)
+    if hasattr(part, "tool_call_schema"):
+        from callsmith.langchain import from_tool
+
+        return from_tool(part)  # type: ignore[arg-type]
+    raise PluginError(
+        f"{part!r:.80} is no function: give a typed Python function or a LangChain tool"
+    )
 
 
 @overload
@@ -253,7 +277,7 @@ def function(
             inline=inline,
             timeout=timeout,
             memory_mb=memory_mb,
-            returns=read_returns(target),
+            returns=read_returns(target, label),
             context_parameter=context_parameter,
             adapters=adapters,
         )

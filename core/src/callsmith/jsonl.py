@@ -11,6 +11,7 @@ from callsmith.chain import JSON, Problem
 from callsmith.errors import DataError
 from callsmith.numerals import shorten
 from callsmith.tasks import BaseTask, FunctionRef
+from callsmith.values import plain
 from callsmith.verifiers import (
     ExactVerifier,
     LabelVerifier,
@@ -122,7 +123,7 @@ def read_jsonl(path: Path) -> Iterator[tuple[int, Mapping[str, JSON]]]:
 
 def _read_object(line: str, where: str) -> Mapping[str, JSON]:
     try:
-        row = json.loads(line)
+        row = plain(json.loads(line))
     except (ValueError, RecursionError) as error:
         why = getattr(error, "msg", None) or str(error)
         raise DataError(f"{where}: the line is no JSON ({why})") from error

@@ -6,13 +6,25 @@ Nothing of LangChain runs inside the loop; it stays at the edges.
 from __future__ import annotations
 
 import importlib
+import inspect
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from callsmith.backends import Backend, Capabilities, Completion, Request
 from callsmith.chain import Call, Usage
-from callsmith.errors import PluginError, Rejected, Unavailable
+from callsmith.errors import (
+    BackendError,
+    ContextOverflow,
+    ModelFault,
+    PluginError,
+    RateLimited,
+    Rejected,
+    Unavailable,
+    describe,
+)
 from callsmith.functions import Context, Function
+from callsmith.signatures import without_titles
 
 if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
@@ -31,8 +43,15 @@ def open_backend(name: str, *, task: Task | None = None) -> Backend:
     try:
         factory = getattr(importlib.import_module(module), attribute)
     except (ImportError, AttributeError) as error:
-        raise Rejected(f"langchain:{name} can't be found: {error}") from error
-    return LangChainBackend(factory(), f"langchain:{name}")
+        raise Rejected(
+            f"langchain:{name} can't be found: {error}; is its folder on PYTHONPATH?"
+        ) from error
+    from langchain_core.language_models import BaseChatModel
+
+    model = factory()
+    if not isinstance(model, BaseChatModel):
+        raise Rejected(f"langchain:{name} gives a {type(model).__name__}, not a chat model")
+    return LangChainBackend(model, f"langchain:{name}")
 
 
 @dataclass
@@ -66,12 +85,16 @@ class LangChainBackend:
                 seed=request.seed,
                 **sampling.extra,
             )
-        except (ConnectionError, TimeoutError) as error:
-            raise Unavailable(f"{self.name} can't be reached: {error}") from error
         except Exception as error:
-            raise Rejected(f"{self.name} failed: {type(error).__name__}: {error}") from error
+            raise _typed(error, self.name) from error
         if not isinstance(message, AIMessage):
             raise Rejected(f"{self.name} answered with {type(message).__name__}, not an AIMessage")
+        if message.invalid_tool_calls and not message.tool_calls:
+            wrong = message.invalid_tool_calls[0]
+            raise ModelFault(
+                f"the call of {wrong['name']} can't be read: {wrong['error'] or 'it is no JSON'}",
+                text=message.text or str(wrong["args"]),
+            )
         used = message.usage_metadata
         return Completion(
             text=message.text,
@@ -85,6 +108,22 @@ class LangChainBackend:
 
     async def close(self) -> None:
         """LangChain models have nothing to close."""
+
+
+def _typed(error: Exception, name: str) -> BackendError:
+    """The error by who must act. Every provider has its own classes, so go by what they share."""
+    response = getattr(error, "response", None)
+    status = getattr(error, "status_code", None) or getattr(response, "status_code", None)
+    message = f"{name} failed: {type(error).__name__}: {describe(error)}"
+    if status == 429:
+        asked = getattr(response, "headers", {}).get("retry-after", "")
+        return RateLimited(message, float(asked) if asked.isdigit() else None)
+    kinds = " ".join(kind.__name__ for kind in type(error).__mro__)
+    if status in (408, 409) or (status or 0) >= 500 or re.search("Connect|Timeout", kinds):
+        return Unavailable(message)
+    if re.search("context.(length|window)", str(error), re.IGNORECASE):
+        return ContextOverflow(message)
+    return Rejected(message)
 
 
 def _to_langchain(message: dict[str, Any]) -> Any:
@@ -115,12 +154,13 @@ def from_tool(tool: BaseTool) -> Function:
     schema: dict[str, Any] = tool.tool_call_schema  # type: ignore[assignment]
     if not isinstance(schema, dict):
         schema = schema.model_json_schema()
+    schema = without_titles({key: schema[key] for key in schema if key != "description"})
 
     async def target(**arguments: Any) -> Any:
         return await tool.ainvoke(arguments)
 
     return Function(
-        name=tool.name,
+        name=re.sub(r"\W", "_", tool.name),
         description=tool.description,
         parameters={"properties": {}, "additionalProperties": False} | schema,
         target=target,
@@ -129,13 +169,19 @@ def from_tool(tool: BaseTool) -> Function:
 
 def as_tool(function: Function) -> StructuredTool:
     """A function as a LangChain tool. Its time limit and worker process stay behind."""
-    from langchain_core.tools import StructuredTool
+    from langchain_core.tools import StructuredTool, ToolException
 
     def run(**arguments: Any) -> Any:
+        if wrong := function.check(arguments):
+            raise ToolException(f"{wrong}. Usage: {function.signature}")
         return function.invoke(arguments, Context())
 
+    async def wait(**arguments: Any) -> Any:
+        return await run(**arguments)
+
     return StructuredTool.from_function(
-        func=run,
+        func=None if inspect.iscoroutinefunction(function.target) else run,
+        coroutine=wait if inspect.iscoroutinefunction(function.target) else None,
         name=function.name,
         description=function.description,
         args_schema=dict(function.parameters),

@@ -31,8 +31,9 @@ class ModelFolder:
     def is_finished(self) -> bool:
         return bool(self.name) and "/" not in self.name and (self.path / MARKER).is_file()
 
-    def facts(self) -> dict[str, Any]:
-        """What ``callsmith.json`` says: ``steps``, ``seconds``, ``metrics``, ``trained_on``, ...
+    def marker(self) -> dict[str, Any]:
+        """What ``callsmith.json`` says: ``steps``, ``seconds``, ``metrics``, and under ``facts``
+        what it was trained on.
 
         Raises DataError if there is no finished model of this name.
         """

@@ -6,18 +6,22 @@ Every part remembers what it did, so a recipe that was cut off goes on when it i
 from __future__ import annotations
 
 import json
+import platform
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Protocol
 
 from callsmith.chain import JSON, Chain, Verdict
+from callsmith.errors import DataError
 from callsmith.evaluation import Comparison, Evaluation, compare
 from callsmith.pairs import PairStatistics
 from callsmith.recipe import EvalPart, PairsPart, Recipe
 from callsmith.rollout import Tally
+from callsmith.runs import nearest
 from callsmith.tasks import problems_of
 from callsmith.training import TrainedModel
 from callsmith.workspace import RolloutConfig, TrainConfig, Workspace
@@ -27,8 +31,9 @@ from callsmith.workspace import RolloutConfig, TrainConfig, Workspace
 class Outcome:
     """What a recipe has come to: by the names and labels in the recipe, in its order.
 
-    ``comparisons`` holds each judged model against its baseline; ``seconds`` what each part took
-    in the start that finished it.
+    ``comparisons`` holds each judged model against its baseline; ``seconds`` what each part took,
+    all finished starts of the recipe together; ``finished`` is when the last one was, in ISO 8601,
+    and ``versions`` those of Python, callsmith and the plugins in it.
     """
 
     recipe: Recipe
@@ -37,6 +42,8 @@ class Outcome:
     evaluations: dict[str, Evaluation] = field(default_factory=dict)
     comparisons: dict[str, Comparison] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
+    finished: str = ""
+    versions: dict[str, str] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, JSON]:
         return {
@@ -55,6 +62,8 @@ class Outcome:
             "evaluations": {label: found.to_json() for label, found in self.evaluations.items()},
             "comparisons": {label: found.to_json() for label, found in self.comparisons.items()},
             "seconds": {name: round(seconds, 2) for name, seconds in self.seconds.items()},
+            "finished": self.finished,
+            "versions": self.versions,
         }
 
 
@@ -79,6 +88,29 @@ class Watcher(Protocol):
 def outcome_path(workspace: Workspace, name: str) -> Path:
     """Where the outcome of the recipe called ``name`` stands."""
     return workspace.home / "outcomes" / f"{name}.json"
+
+
+def load_outcome(workspace: Workspace, name: str) -> Outcome:
+    """What the recipe called ``name`` came to when it was last run to its end.
+
+    Raises DataError if it was not, or if another version of callsmith wrote it.
+    """
+    from pydantic import TypeAdapter, ValidationError
+
+    path = outcome_path(workspace, name)
+    again = f"`callsmith run {name}`"
+    try:
+        return TypeAdapter(Outcome).validate_json(path.read_bytes())
+    except FileNotFoundError as error:
+        known = nearest(name, sorted(found.stem for found in path.parent.glob("*.json")))
+        raise DataError(
+            f"no recipe called {name!r} was run to its end in {workspace.home}: start {again} "
+            f"({known})"
+        ) from error
+    except ValidationError as error:
+        raise DataError(
+            f"{path} was not written by this version of callsmith: start {again}"
+        ) from error
 
 
 def run_recipe(workspace: Workspace, recipe: Recipe, watcher: Watcher) -> Outcome:
@@ -114,6 +146,12 @@ def run_recipe(workspace: Workspace, recipe: Recipe, watcher: Watcher) -> Outcom
             outcome.comparisons[judged.label] = compare(
                 outcome.evaluations[judged.baseline], outcome.evaluations[judged.label]
             )
+    with suppress(DataError):  # there is none yet, or another version's
+        earlier = load_outcome(workspace, recipe.name).seconds
+        for name in outcome.seconds:
+            outcome.seconds[name] += earlier.get(name, 0.0)
+    outcome.finished = datetime.now(UTC).isoformat(timespec="seconds")
+    outcome.versions = {"python": platform.python_version(), **workspace.registry.versions}
     _write(outcome_path(workspace, recipe.name), outcome.to_json())
     return outcome
 

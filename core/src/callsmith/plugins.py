@@ -125,14 +125,14 @@ class Registry:
     def pack(self, name: str) -> dict[str, Function]:
         """The functions of a pack by their bare names."""
         if name not in self._packs:
-            from callsmith.functions import FunctionPack
+            from callsmith.functions import FunctionPack, as_function
 
             pack = self.resolve("functions", name)
             if not isinstance(pack, FunctionPack):
                 raise PluginError(
                     f"function pack {name!r} is a {type(pack).__name__}: {pack!r:.80}"
                 )
-            names = [function.name for function in pack.functions]
+            names = [as_function(part).name for part in pack.functions]
             for twice in {one for one in names if names.count(one) > 1}:
                 raise PluginError(f"function pack {name!r} has two functions called {twice}")
             # Kept, so that validators and the examples' results are made once.
@@ -195,8 +195,10 @@ class Registry:
                 logger.warning("%s failed on a chain: %s", plugin.distribution, reason(error))
 
     def _referred(self, ref: FunctionRef) -> Iterable[Function]:
+        from callsmith.functions import as_function
+
         if not isinstance(ref, str):
-            return [ref]
+            return [as_function(ref)]
         pack_name, dot, name = ref.partition(".")
         if not dot:
             packs = ", ".join(self.names("functions")) or "none are installed"

@@ -1,9 +1,8 @@
 """Reading calls out of what a model wrote. Nothing it wrote is ever evaluated.
 
 `read_calls` takes ``name(a=1, b="x")`` as small models write it: amid prose and code fences, with
-positional or keyword arguments, either kind of quotes, smart ones too. `read_json_calls` takes the
-JSON that models write when they were trained on tool calls. What can't be read gives a Fault that
-says what is wrong and how the function is used.
+positional or keyword arguments, either kind of quotes, smart ones too. What can't be read gives a
+Fault that says what is wrong and how the function is used. Calls written as JSON are `jsoncalls`'.
 
 A bounded scanner comes first and lets only strings, numbers, constants and brackets through;
 `ast.literal_eval` alone would die of 200,000 minus signs.
@@ -12,23 +11,17 @@ A bounded scanner comes first and lets only strings, numbers, constants and brac
 from __future__ import annotations
 
 import ast
-import json
-import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from callsmith.chain import JSON, Call, Fault
+from callsmith.jsoncalls import BARE, MARKS, MAX_TURN
+from callsmith.values import MAX_DEPTH, plain
 
 if TYPE_CHECKING:
     from callsmith.functions import Function
-
-MAX_TURN = 20_000
-"""Characters of a turn that are read."""
-
-MAX_DEPTH = 20
-"""Brackets within brackets in one call."""
 
 CONSTANTS = {
     "True": "True",
@@ -42,12 +35,16 @@ CONSTANTS = {
 
 _HEAD = re.compile(r"(?<![\w.])((?:[A-Za-z_]\w*\.){0,3})([A-Za-z_]\w*)( ?)\(")
 # What may stand before a call that begins its line: fences, bullets, prompts, an assignment.
-_BEFORE = re.compile(r"[\s>*`\-]*(?:\d+[.)]\s*)?(?:\w+\s*=\s*|\w+:\s*)?`?\Z")
-_NUMBER = re.compile(r"(?:\d[\d_]*\.?\d*|\.\d+)(?:[eE][+-]?\d+)?(?![\w.])")
-_WORD = re.compile(r"[^\W\d]\w*")
-_KEYWORD = re.compile(r"\s*[\"']?([A-Za-z_]\w*)[\"']?\s*(?:=(?!=)|:)")
+# Possessive, here as below: a long line must not be tried again from each of its places.
+_BEFORE = re.compile(r"[\s>*`\-\[]*+(?:\d++[.)]\s*+)?(?:\w++\s*+=\s*+|\w++:\s*+)?`?\Z")
+_NUMBER = re.compile(r"(?:\d[\d_]*+\.?\d*+|\.\d++)(?:[eE][+-]?\d++)?(?![\w.])")
+_WORD = re.compile(r"[^\W\d]\w*+")
+_TOKEN = re.compile(r"[\w.]++|.", re.DOTALL)
+_KEYWORD = re.compile(r"""\s*+(["']?)([^\W\d]\w*+)\1\s*+(?:=(?!=)|:)""")
+_SIGNS = "+-−–"
 _CLOSING = {"(": ")", "[": "]", "{": "}"}
 _QUOTES = {'"': '"', "'": "'", "“": "”“", "”": "”“", "‘": "’‘'", "’": "’‘'", "`": "`"}
+_ESCAPE = re.compile(r"\\(?:x([0-9a-fA-F]{2})|u([0-9a-fA-F]{4})|U([0-9a-fA-F]{8})|(.))", re.DOTALL)
 _ESCAPES = {"n": "\n", "t": "\t", "r": "\r", "\n": ""}
 
 
@@ -73,15 +70,19 @@ def read_calls(
     """
     calls: list[Call] = []
     overlooked: Fault | None = None
-    position = 0
+    position, line, is_comment = 0, -1, False
     text = text[:MAX_TURN]
     while head := _HEAD.search(text, position):
         position = head.end()
-        line = text[text.rfind("\n", 0, head.start()) + 1 : head.start()]
-        begins_line = _BEFORE.match(line) is not None
+        begins_line = False
+        start = text.rfind("\n", 0, head.start()) + 1
+        if start != line:  # only the first of a line can begin it
+            line, before = start, text[start : head.start()]
+            begins_line = _BEFORE.match(before) is not None
+            is_comment = before.lstrip().startswith("#")
         name = head[2]
         function = functions.get(name)
-        if (function is None and (not begins_line or head[3])) or line.lstrip().startswith("#"):
+        if is_comment or (function is None and (not begins_line or head[3])):
             continue
         try:
             arguments, position = _scan(text, head.end())
@@ -100,58 +101,71 @@ def _scan(text: str, start: int) -> tuple[list[_Argument], int]:
     arguments: list[_Argument] = []
     open_brackets = [")"]
     source: list[str] = []
-    name, at, signed = "", start, False
-    if keyword := _KEYWORD.match(text, at):
-        name, at = keyword[1], keyword.end()
+    name, at = _scan_name(text, start)
+    ended = False  # whether a value has just ended, after which a comma or a bracket must come
     while at < len(text):
         character = text[at]
         if character.isspace():
-            source.append(" ")
             at += 1
             continue
-        if character in "+-−":
-            if signed:
-                raise _Unreadable("it has two signs in a row")
-            source.append("+" if character == "+" else "-")
-            signed = True
-            at += 1
-            continue
-        signed = False
-        if character in _QUOTES:
-            value, at = _scan_string(text, at)
-            source.append(repr(value))
-        elif character in _CLOSING:
-            if len(open_brackets) >= MAX_DEPTH:
-                raise _Unreadable(f"brackets are nested more than {MAX_DEPTH} deep")
-            open_brackets.append(_CLOSING[character])
-            source.append(character)
-            at += 1
-        elif character in ")]}":
+        if character in ")]}":
             if character != open_brackets.pop():
                 raise _Unreadable(f"{character!r} closes nothing")
             at += 1
             if not open_brackets:
-                if "".join(source).strip() or name:
-                    arguments.append(_Argument(name, "".join(source).strip()))
+                if source or name:
+                    arguments.append(_Argument(name, "".join(source)))
                 return arguments, at
             source.append(character)
+            ended = True
         elif character == "," and len(open_brackets) == 1:
-            arguments.append(_Argument(name, "".join(source).strip()))
-            source, name, at = [], "", at + 1
-            if keyword := _KEYWORD.match(text, at):
-                name, at = keyword[1], keyword.end()
+            arguments.append(_Argument(name, "".join(source)))
+            name, at = _scan_name(text, at + 1)
+            source, ended = [], False
         elif character in ",:":
             source.append(character)
+            at, ended = at + 1, False
+        elif character in _CLOSING and not ended:
+            if len(open_brackets) > MAX_DEPTH:
+                raise _Unreadable(f"brackets are nested more than {MAX_DEPTH} deep")
+            open_brackets.append(_CLOSING[character])
+            source.append(character)
             at += 1
-        elif number := _NUMBER.match(text, at):
-            source.append(number[0])
-            at = number.end()
-        elif (word := _WORD.match(text, at)) and word[0] in CONSTANTS:
-            source.append(CONSTANTS[word[0]])
-            at = word.end()
         else:
-            raise _Unreadable(_stray(text, at, word[0] if word else character))
+            if ended and (keyword := _KEYWORD.match(text, at)):
+                raise _Unreadable(f"a comma is missing before {keyword[0]}")
+            if ended and character in _SIGNS:
+                raise _Unreadable(_stray(text, at))
+            value, after = _scan_value(text, at)
+            if ended:
+                raise _Unreadable(f"a comma is missing before {text[at:after][:40]}")
+            source.append(value)
+            at, ended = after, True
     raise _Unreadable(f"{open_brackets[-1]!r} is missing")
+
+
+def _scan_name(text: str, at: int) -> tuple[str, int]:
+    """The name of the argument that begins at ``at``, if it has one, and the place after it."""
+    keyword = _KEYWORD.match(text, at)
+    return (keyword[2], keyword.end()) if keyword else ("", at)
+
+
+def _scan_value(text: str, at: int) -> tuple[str, int]:
+    """The string, number or constant at ``at`` as Python source, and the place after it."""
+    sign, place = "", at
+    if text[at] in _SIGNS:
+        sign = "+" if text[at] == "+" else "-"
+        place = at + 1
+        while text[place : place + 1].isspace():
+            place += 1
+    elif text[at] in _QUOTES:
+        value, after = _scan_string(text, at)
+        return repr(value), after
+    elif (word := _WORD.match(text, at)) and word[0] in CONSTANTS:
+        return CONSTANTS[word[0]], word.end()
+    if number := _NUMBER.match(text, place):
+        return sign + number[0], number.end()
+    raise _Unreadable(_stray(text, place))
 
 
 def _scan_string(text: str, at: int) -> tuple[str, int]:
@@ -163,10 +177,9 @@ def _scan_string(text: str, at: int) -> tuple[str, int]:
     characters: list[str] = []
     while at < len(text):
         character = text[at]
-        if character == "\\" and at + 1 < len(text):
-            following = text[at + 1]
-            characters.append(_ESCAPES.get(following, following))
-            at += 2
+        if escape := _ESCAPE.match(text, at):
+            characters.append(_unescape(escape))
+            at = escape.end()
         elif triple and text[at : at + 3] == quote * 3:
             return "".join(characters), at + 3
         elif not triple and character in closing and not _is_apostrophe(text, at):
@@ -177,16 +190,29 @@ def _scan_string(text: str, at: int) -> tuple[str, int]:
     raise _Unreadable(f"the string that begins with {quote} is not closed")
 
 
+def _unescape(escape: re.Match[str]) -> str:
+    """What Python or JSON means by it. Other letters keep their backslash: they are LaTeX."""
+    if code := escape[1] or escape[2] or escape[3]:
+        return chr(int(code, 16)) if int(code, 16) < 0x110000 else "\ufffd"
+    letter = escape[4]
+    return _ESCAPES.get(letter, escape[0] if letter.isalnum() else letter)
+
+
 def _is_apostrophe(text: str, at: int) -> bool:
     """Whether a single quote stands inside a word (``'it's'``), where it ends no string."""
     around = text[at - 1 : at] + text[at + 1 : at + 2]
     return text[at] in "'’" and len(around) == 2 and around.isalpha()
 
 
-def _stray(text: str, at: int, found: str) -> str:
-    if found in "*/^×÷%" or (found in "$€£" and text[at + 1 : at + 2].isdigit()):
+def _stray(text: str, at: int) -> str:
+    """What is wrong with what stands in a value's place."""
+    token = _TOKEN.match(text, at)
+    if token is None:
+        return "the value is missing"
+    found = token[0]
+    if found in _SIGNS + "*/^×÷%" or (found in "$€£" and text[at + 1 : at + 2].isdigit()):
         return f"{found!r} has no place in a value: give a plain number, worked out by calls first"
-    if text[at + len(found) : at + len(found) + 1] == "(":
+    if text[token.end() : token.end() + 1] == "(":
         return f"{found}(…) stands inside another call: make one call at a time"
     return f"{found[:40]!r} is no value: give a number, a list, or a string in quotes"
 
@@ -221,79 +247,18 @@ def _is_object_of(value: JSON, names: list[str]) -> bool:
 
 
 def _literal(argument: _Argument) -> JSON:
-    label = f"the value of {argument.name!r}" if argument.name else "a value"
     if not argument.source:
+        label = f"the value of {argument.name!r}" if argument.name else "a value"
         raise _Unreadable(f"{label} is missing")
     try:
-        return _as_json(ast.literal_eval(argument.source))
+        return plain(ast.literal_eval(argument.source))
     except (ValueError, SyntaxError, TypeError) as error:
-        raise _Unreadable(f"{label} is no literal: {argument.source[:60]}") from error
-
-
-def _as_json(value: object) -> JSON:
-    if isinstance(value, list | tuple):
-        return [_as_json(item) for item in value]
-    if isinstance(value, dict):
-        return {str(key): _as_json(item) for key, item in value.items()}
-    if isinstance(value, float) and not math.isfinite(value):
-        raise ValueError("not finite")
-    if value is None or isinstance(value, bool | int | float | str):
-        return value
-    raise ValueError("no JSON value")
-
-
-# ---- calls written as JSON ----------------------------------------------------------------------
-
-_MARKS = re.compile(
-    r"<tool_call>(.*?)(?:</tool_call>|\Z)"  # Hermes, Qwen
-    r"|\[TOOL_CALLS\](.*)"  # Mistral
-    r"|<\|python_tag\|>(.*)"  # Llama 3
-    r"|```(?:json|tool_call)?\s*([\[{].*?)```",
-    re.DOTALL,
-)
-
-
-def read_json_calls(text: str) -> tuple[tuple[Call, ...], Fault | None]:
-    """The calls that a model wrote as JSON, marked as its template taught it or bare."""
-    text = text[:MAX_TURN].strip()
-    pieces = [
-        next(piece for piece in found if piece) for found in _MARKS.findall(text) if any(found)
-    ]
-    if not pieces and text[:1] in ("{", "["):
-        pieces = [text]
-    calls: list[Call] = []
-    for piece in pieces:
-        try:
-            value, _ = json.JSONDecoder().raw_decode(piece.strip())
-        except (ValueError, RecursionError) as error:
-            reason = str(error)[:100]
-            return tuple(calls), Fault("unparsable", f"the call is no valid JSON: {reason}")
-        for item in value if isinstance(value, list) else [value]:
-            call = _call_from_json(item)
-            if call is None:
-                wanted = '{"name": …, "arguments": {…}}'
-                return tuple(calls), Fault("unparsable", f"a call is written as {wanted}")
-            calls.append(call)
-    return tuple(calls), None
+        whose = f" for {argument.name!r}" if argument.name else ""
+        raise _Unreadable(f"{argument.source[:60]} is no value{whose}") from error
 
 
 def before_calls(text: str) -> str:
     """The prose before the first call that is written into the text."""
-    mark = _MARKS.search(text) or _HEAD.search(text)
-    return "" if text.lstrip()[:1] in ("{", "[") else text[: mark.start() if mark else 0].strip()
-
-
-def _call_from_json(item: JSON) -> Call | None:
-    if not isinstance(item, dict):
-        return None
-    item = item.get("function", item) if isinstance(item.get("function", item), dict) else item
-    name = item.get("name")
-    arguments = item.get("arguments", item.get("parameters", {}))
-    if isinstance(arguments, str):
-        try:
-            arguments = json.loads(arguments)
-        except (ValueError, RecursionError):
-            return None
-    if not isinstance(name, str) or not isinstance(arguments, dict):
-        return None
-    return Call(name, arguments, id=str(item.get("id", "")))
+    text = text[:MAX_TURN]
+    mark = MARKS.search(text) or _HEAD.search(text)
+    return "" if BARE.match(text) else text[: mark.start() if mark else 0].strip()

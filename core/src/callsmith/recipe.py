@@ -7,6 +7,8 @@ was cut off is gone on with by being run again.
 from __future__ import annotations
 
 import difflib
+import json
+import re
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
@@ -31,10 +33,18 @@ class PairsPart:
 
 @dataclass(frozen=True, kw_only=True)
 class EvalPart(RolloutConfig):
-    """A model to judge. ``label`` names it in tables; ``baseline`` the label it is held against."""
+    """A model to judge. ``label`` names it in tables; ``baseline`` the label it is held against.
+
+    In the file, models that are judged on the same problems share one ``[[eval]]``, each a table
+    in its ``models``.
+    """
 
     label: str
     baseline: str = ""
+
+    @property
+    def name(self) -> str:
+        return self.run or "eval-" + re.sub(r"\W+", "-", self.label).strip("-")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,7 +66,16 @@ PARTS: Mapping[str, type] = {
     "eval": EvalPart,
 }
 
-SHARED = ("task", "task_options", "seed", "dialect", "shots", "forget_faults")
+SHARED = (
+    "task",
+    "task_options",
+    "seed",
+    "dialect",
+    "shots",
+    "forget_faults",
+    "max_tokens",
+    "steps",
+)
 """Keys at the top of the file that every part takes over where it has them."""
 
 
@@ -71,7 +90,8 @@ def load_recipe(source: str, registry: Registry) -> Recipe:
         try:
             text = path.read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
-            raise DataError(f"the recipe {source} can't be read: {error}") from error
+            why = getattr(error, "strerror", None) or "it is not UTF-8 text"
+            raise DataError(f"the recipe {source} can't be read: {why}") from error
     else:
         text = registry.resolve("recipes", source).read_text(encoding="utf-8")
     try:
@@ -91,6 +111,8 @@ def read_recipe(table: Mapping[str, Any], source: str) -> Recipe:
         entries = table.get(key, [])
         if not isinstance(entries, list):
             raise DataError(f"{source}: {key} is a list of tables: write [[{key}]]")
+        if kind is EvalPart:
+            entries = [model for entry in entries for model in _judged_models(entry, source)]
         parts[key] = tuple(
             _read_part(kind, shared, entry, f"{source}, {key} {number}")
             for number, entry in enumerate(entries, 1)
@@ -99,6 +121,20 @@ def read_recipe(table: Mapping[str, Any], source: str) -> Recipe:
     recipe = Recipe(name=name, description=str(table.get("description", "")), **parts)
     _check_names(recipe, source)
     return recipe
+
+
+def _judged_models(entry: JSON, source: str) -> list[JSON]:
+    """One ``[[eval]]`` as a table for each of its models; the baseline is held against none."""
+    if not isinstance(entry, Mapping) or not isinstance(entry.get("models"), list):
+        raise DataError(f"{source}: an [[eval]] has models = [{{ label = …, model = … }}, …]")
+    common = {key: value for key, value in entry.items() if key != "models"}
+    made: list[JSON] = [
+        {**common, **model} if isinstance(model, Mapping) else model for model in entry["models"]
+    ]
+    for model in made:
+        if isinstance(model, dict) and model.get("label") == model.get("baseline"):
+            model.pop("baseline", None)
+    return made
 
 
 def _read_part(kind: type, shared: Mapping[str, JSON], entry: JSON, where: str) -> Any:
@@ -110,12 +146,15 @@ def _read_part(kind: type, shared: Mapping[str, JSON], entry: JSON, where: str) 
     if isinstance(values.get("config"), dict) and kind is PairsPart:
         _refuse_unknown(values["config"], [f.name for f in fields(PairConfig)], f"{where}, config")
     try:
-        return TypeAdapter(kind).validate_python(values, strict=False)
+        # As JSON, where a list is a tuple, but "3" is no number.
+        return TypeAdapter(kind).validate_json(json.dumps(values, default=str), strict=True)
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(str(part) for part in first["loc"]) or "it"
         given = f", not {first['input']!r}" if first["type"] != "missing" else ""
         raise DataError(f"{where}: {key}: {first['msg'].lower()}{given}") from error
+    except DataError as error:
+        raise DataError(f"{where}: {error}") from error
 
 
 def _refuse_unknown(table: JSON, known: Sequence[str] | set[str], where: str) -> None:
@@ -129,7 +168,17 @@ def _refuse_unknown(table: JSON, known: Sequence[str] | set[str], where: str) ->
 
 
 def _check_names(recipe: Recipe, source: str) -> None:
-    """Every name that a part refers to is made by an earlier part."""
+    """No name is given twice, and every one that a part refers to is made by an earlier part."""
+    labels = {part.label for part in recipe.eval}
+    for kind, names in (
+        ("runs", [part.name for part in (*recipe.teach, *recipe.eval)]),
+        ("sets of pairs", [part.name for part in recipe.pairs]),
+        ("trainings", [part.name for part in recipe.train]),
+        ("evals", [part.label for part in recipe.eval]),
+    ):
+        for name in names:
+            if names.count(name) > 1:
+                raise DataError(f"{source}: there are two {kind} called {name!r}: rename one")
     runs = {part.name for part in recipe.teach}
     pairs = {part.name for part in recipe.pairs}
     trained: set[str] = set()
@@ -140,10 +189,14 @@ def _check_names(recipe: Recipe, source: str) -> None:
             raise DataError(f"{source}, {where}: there is no {what} {name!r} (there is {there})")
 
     for part in recipe.pairs:
+        if not part.runs:
+            raise DataError(f"{source}, pairs {part.name}: it names no runs to be made of")
         for run in part.runs:
             check(run, runs, "run", f"pairs {part.name}")
     for training in recipe.train:
         where = f"train {training.name}"
+        if bool(training.pairs) == bool(training.runs):
+            raise DataError(f"{source}, {where}: it learns either from pairs or from runs: say one")
         check(training.pairs, pairs, "set of pairs", where)
         for run in training.runs:
             check(run, runs, "run", where)
@@ -152,7 +205,6 @@ def _check_names(recipe: Recipe, source: str) -> None:
         if ":" not in training.student:
             check(training.student, trained, "earlier training", where)
         trained.add(training.name)
-    labels = {part.label for part in recipe.eval}
     for judged in recipe.eval:
         check(judged.baseline, labels, "eval with label", f"eval {judged.label}")
         if ":" not in judged.model and judged.model != "reference":

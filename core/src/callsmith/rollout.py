@@ -99,6 +99,8 @@ class Rollout:
 
         async def work(workers: Workers) -> None:
             for problem, attempt in queue:  # shared: a slot takes the next problem when it is free
+                # A backend that replays never waits: here others, and Ctrl-C, have their turn.
+                await asyncio.sleep(0)
                 tally.in_flight += 1
                 chain = await solve(
                     problem,
@@ -131,8 +133,7 @@ class Rollout:
         except BaseExceptionGroup as group:
             raise _first(group) from group
         finally:
-            # Not after a store that failed: its own error is the one to see.
-            flush()
+            flush()  # what is finished is kept, whatever ended the rest
         return tally
 
 

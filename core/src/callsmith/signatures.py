@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Callable, Mapping
-from typing import Any, Literal
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, Literal, get_args
 
 from callsmith.chain import JSON
 from callsmith.errors import PluginError
+from callsmith.values import plain
 
 
 def read_docstring(target: Callable[..., Any]) -> tuple[str, dict[str, str]]:
@@ -28,35 +31,74 @@ def read_parameters(
     Raises PluginError for a parameter without a usable type.
     """
     from pydantic import Field, TypeAdapter, create_model
-    from pydantic.errors import PydanticUserError
 
     fields: dict[str, Any] = {}
     adapters: dict[str, Any] = {}
     context_parameter = ""
-    signature = inspect.signature(target, eval_str=True)
-    for name, parameter in signature.parameters.items():
+    for name, parameter in _signature(target, label).parameters.items():
         if parameter.annotation is context:
             context_parameter = name
             continue
-        if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
-            raise PluginError(
-                f"{label}'s parameter {parameter} has no fixed shape: name each one, or take a list"
-            )
-        if parameter.annotation is parameter.empty:
-            raise PluginError(f"{label}'s parameter {name!r} has no type: write {name}: float, say")
-        default = ... if parameter.default is parameter.empty else parameter.default
-        fields[name] = (parameter.annotation, Field(default, description=documented.get(name)))
+        _check_parameter(parameter, label, context)
+        described: dict[str, Any] = {"alias": name}
+        if name in documented:
+            described["description"] = documented[name]
+        if parameter.default is not parameter.empty:
+            described["default"] = parameter.default
+        # By alias: a model's fields can't be called whatever a parameter can (copy, schema, _x).
+        fields[f"p{len(fields)}"] = (parameter.annotation, Field(**described))
         if not _is_plain(parameter.annotation):
-            adapters[name] = TypeAdapter(parameter.annotation)
+            with _explained(f"{label}'s parameter {name!r}"):
+                adapters[name] = TypeAdapter(parameter.annotation)
+    with _explained(f"{label}'s parameters"):
+        model = create_model(label, __config__={"extra": "forbid"}, **fields)
+        schema: dict[str, JSON] = plain(without_titles(model.model_json_schema()))
+    schema.setdefault("properties", {})
+    return schema, adapters, context_parameter
+
+
+def _signature(target: Callable[..., Any], label: str) -> inspect.Signature:
     try:
-        schema = create_model(label, __config__={"extra": "forbid"}, **fields).model_json_schema()
-    except PydanticUserError as error:
+        return inspect.signature(target, eval_str=True)
+    except NameError as error:
         raise PluginError(
-            f"{label}'s parameters can't be described as JSON: {str(error).splitlines()[0]}"
+            f"{label}'s types can't be read: {error}; import it where {label} is defined, "
+            "not under TYPE_CHECKING alone"
         ) from error
-    untitled: dict[str, JSON] = _without_titles(schema)
-    untitled.setdefault("properties", {})
-    return untitled, adapters, context_parameter
+
+
+def _check_parameter(parameter: inspect.Parameter, label: str, context: type) -> None:
+    name, annotation = parameter.name, parameter.annotation
+    if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
+        raise PluginError(
+            f"{label}'s parameter {parameter} has no fixed shape: name each one, or take a list"
+        )
+    if parameter.kind is parameter.POSITIONAL_ONLY:
+        raise PluginError(
+            f"{label}'s parameter {name!r} can't be given by its name: take the / out"
+        )
+    if annotation is parameter.empty:
+        raise PluginError(f"{label}'s parameter {name!r} has no type: write {name}: float, say")
+    if context in get_args(annotation):
+        raise PluginError(f"{label}'s parameter {name!r} is a Context: write {name}: Context")
+
+
+@contextmanager
+def _explained(what: str) -> Iterator[None]:
+    """Say of a type that JSON has nothing for what to write instead."""
+    from pydantic.errors import PydanticUserError
+    from pydantic.json_schema import PydanticJsonSchemaWarning
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", PydanticJsonSchemaWarning)
+            yield
+    except (PydanticUserError, PydanticJsonSchemaWarning, ValueError) as error:
+        reason = str(error).splitlines()[0].partition(". ")[0].rstrip(".")
+        raise PluginError(
+            f"{what} can't be described as JSON: {reason}; use numbers, str, bool, lists, dicts, "
+            "Literal, Enum, dataclasses or pydantic models"
+        ) from error
 
 
 def _is_plain(annotation: Any) -> bool:
@@ -73,44 +115,50 @@ def _is_plain(annotation: Any) -> bool:
     return plain_origin and all(_is_plain(argument) for argument in arguments)
 
 
-def _without_titles(schema: Any, inside: str = "") -> Any:
+def without_titles(schema: Any, inside: str = "") -> Any:
     """pydantic's titles repeat the names; prompts are paid by the token."""
     if isinstance(schema, list):
-        return [_without_titles(item) for item in schema]
+        return [without_titles(item) for item in schema]
     if not isinstance(schema, dict):
         return schema
     named = inside in ("properties", "$defs")
     return {
-        key: _without_titles(value, "" if named else key)
+        key: without_titles(value, "" if named else key)
         for key, value in schema.items()
         if named or key != "title" or not isinstance(value, str)
     }
 
 
-def read_returns(target: Callable[..., Any]) -> str:
+def read_returns(target: Callable[..., Any], label: str) -> str:
     """The return type in a few words, ``any`` if it says none."""
     from pydantic import TypeAdapter
 
-    annotation = inspect.signature(target, eval_str=True).return_annotation
+    annotation = _signature(target, label).return_annotation
     if annotation in (inspect.Signature.empty, Any):
         return "any"
-    schema = TypeAdapter(annotation).json_schema()
+    with _explained(f"what {label} returns"):
+        schema = TypeAdapter(annotation).json_schema()
     return describe_type(schema, schema)
 
 
-def describe_type(schema: Mapping[str, Any], root: Mapping[str, Any]) -> str:
-    """A JSON Schema in a few words: ``number``, ``list of string``, ``'a' or 'b'``."""
+def describe_type(schema: Mapping[str, Any], root: Mapping[str, Any], depth: int = 2) -> str:
+    """A JSON Schema in a few words: ``number``, ``list of string``, ``'a' or 'b'``.
+
+    Objects within objects are shown ``depth`` deep: a type may hold itself.
+    """
     if "$ref" in schema:
-        return describe_type(root["$defs"][schema["$ref"].rpartition("/")[2]], root)
+        return describe_type(root["$defs"][schema["$ref"].rpartition("/")[2]], root, depth)
     if "enum" in schema or "const" in schema:
         values = schema.get("enum", [schema.get("const")])
         return " or ".join(repr(value) for value in values)
     if "anyOf" in schema:
-        return " or ".join(describe_type(option, root) for option in schema["anyOf"])
+        return " or ".join(describe_type(option, root, depth) for option in schema["anyOf"])
     kind = schema.get("type", "any")
     if kind == "array":
-        return f"list of {describe_type(schema.get('items', {}), root)}"
-    if kind == "object" and "properties" in schema:
-        inner = (f"{k}: {describe_type(v, root)}" for k, v in schema["properties"].items())
+        return f"list of {describe_type(schema.get('items', {}), root, depth)}"
+    if kind == "object" and depth and "properties" in schema:
+        inner = (
+            f"{k}: {describe_type(v, root, depth - 1)}" for k, v in schema["properties"].items()
+        )
         return "{" + ", ".join(inner) + "}"
-    return str(kind)
+    return " or ".join(kind) if isinstance(kind, list) else str(kind)

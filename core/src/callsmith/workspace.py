@@ -52,7 +52,7 @@ class PromptConfig:
     """What a model is shown before the problem.
 
     ``dialect`` auto takes the first that the model can do; ``shots`` is how many of the task's
-    worked examples are shown (all, if None); ``functions`` replaces the task's own (empty: none
+    worked examples are shown (None: as many as the model was trained with, else all); ``functions`` replaces the task's own (empty: none
     but ``answer``).
     """
 
@@ -64,13 +64,26 @@ class PromptConfig:
     forget_faults: bool = False
 
 
+LEAST: Mapping[str, int] = {
+    "shots": 0,
+    "limit": 1,
+    "attempts": 1,
+    "temperature": 0,
+    "top_p": 0,
+    "max_tokens": 1,
+    "steps": 1,
+    "concurrency": 1,
+    "max_retries": 0,
+}
+
+
 @dataclass(frozen=True, kw_only=True)
 class RolloutConfig(PromptConfig):
     """One run: which problems, which model, how sampled, how often.
 
     ``run`` names it (made from task, split and model if empty). ``attempts`` is how many chains
     each problem gets. ``limit`` takes so many problems, chosen by the seed; ``concurrency`` None
-    takes what suits the backend.
+    takes what suits the backend. Raises DataError for a number below its `LEAST`.
     """
 
     model: str
@@ -87,11 +100,20 @@ class RolloutConfig(PromptConfig):
     max_retries: int = 8
     model_options: Mapping[str, JSON] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        for name, least in LEAST.items():
+            value = getattr(self, name)
+            if value is not None and value < least:
+                raise DataError(f"{name} must be at least {least}, not {value}")
+
     @property
     def name(self) -> str:
-        parts = [self.task, self.split, self.model.partition("@")[0]]
-        made = "-".join("".join(c if c.isalnum() or c in "._" else "-" for c in p) for p in parts)
-        return self.run or (made + "-no-functions" if self.functions == () else made)
+        """The run's name: the one given, or ``task-split-scheme-model`` without folders and URL."""
+        scheme, _, rest = self.model.partition("@")[0].partition(":")
+        parts = [Path(self.task).stem, self.split, scheme, rest.rstrip("/").rpartition("/")[2]]
+        parts += ["no-functions"] if self.functions == () else []
+        made = "-".join(filter(None, parts))
+        return self.run or "".join(c if c.isalnum() or c in "._" else "-" for c in made)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -189,7 +211,8 @@ class Workspace:
             forget_faults=config.forget_faults,
         )
         # Examples make calls: without functions there are none to show.
-        examples = task.examples[: config.shots] if len(chosen) > 1 else ()
+        shots = able.shots if config.shots is None else config.shots
+        examples = task.examples[:shots] if len(chosen) > 1 else ()
         return replace(bare, examples=await worked_examples(examples, bare, workers))
 
     # ---- the pipeline -------------------------------------------------------------------------
@@ -309,14 +332,14 @@ class Workspace:
         """
         config = config or PairConfig()
         with self.store() as store:
-            sources = [store.run(run) for run in runs]
+            sources = [store.run(run) for run in dict.fromkeys(runs)]
             every = [store.run(summary.name) for summary in store.runs()]
             judged = [run for run in every if run.config["purpose"] == "eval"]
             forbidden = set(forbidden).union(*(store.problem_keys(run) for run in judged))
             records = (record for run in sources for record in store.records(run))
             pairs, statistics = build_pairs(records, config, forbidden)
             facts = {
-                "runs": list(runs),
+                "runs": [run.name for run in sources],
                 "task": sources[0].identity["task"],
                 "config": asdict(config),
                 "statistics": statistics.to_json(),
@@ -356,17 +379,18 @@ class Workspace:
         pairs, chains, facts = self._training_data(config, shown)
         settings = dict(config.config)
         if config.equal_steps_to:
-            settings["steps"] = ModelFolder(self.home, config.equal_steps_to).facts()["steps"]
+            settings["steps"] = ModelFolder(self.home, config.equal_steps_to).marker()["steps"]
         if config.equal_compute_to:
-            settings["compute"] = ModelFolder(self.home, config.equal_compute_to).facts()[
-                "metrics"
-            ]["compute"]
+            other = ModelFolder(self.home, config.equal_compute_to)
+            settings["compute"] = other.marker()["metrics"]["compute"]
         facts |= {
             "student": config.student,
             "student_weights": weights_hash(weights),
             "trainer": config.trainer,
             "functions": functions_hash(shown.functions.values()),
             "prompt": shown.hash,
+            "dialect": shown.dialect,
+            "shots": len(shown.examples),
             "plugins": self.registry.versions,
         }
         data = TrainingData(
@@ -409,7 +433,7 @@ class Workspace:
         folder = ModelFolder(self.home, config.model)
         if not folder.is_finished:
             return
-        learned = set(folder.facts().get("trained_on", ()))
+        learned = set(folder.marker()["facts"]["trained_on"])
         shared = sum(problem.key in learned for problem in problems)
         if shared:
             raise DataError(

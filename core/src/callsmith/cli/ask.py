@@ -66,7 +66,7 @@ def ask_command(
             console.print(show_step(step, shown))
 
     if not as_json:
-        console.print(f"{asked.text}\n", highlight=False, markup=False)
+        console.print(f"{asked.text}\n", markup=False)
     chain = workspace.solve(asked, config, on_step)
     if as_json:
         click.echo(dump(chain))

@@ -4,6 +4,7 @@ import asyncio
 from dataclasses import asdict
 
 import click
+from rich.markup import escape
 
 from callsmith.cli.common import console, json_option, print_json, read_options
 from callsmith.control import answer_function, reasoning
@@ -47,13 +48,12 @@ def check_task_command(
         print_json(asdict(report))
     else:
         console.print(
-            f"[bold]{report.task}[/] {report.split}: {report.problems:,} gold answers and "
+            f"[bold]{escape(report.task)}[/] {escape(report.split)}: {report.problems:,} gold answers and "
             f"{report.corrupted:,} corrupted ones judged; {report.references_correct:,} of "
-            f"{report.references:,} reference chains give the gold answer",
-            highlight=False,
+            f"{report.references:,} reference chains give the gold answer"
         )
         for finding in report.findings:
-            console.print(f"[red]✗[/] {finding}", highlight=False)
+            console.print(f"[red]✗[/] {escape(finding)}")
         if report.ok:
             console.print("[green]✓[/] nothing wrong was found")
     if not report.ok:

@@ -3,21 +3,28 @@
 from __future__ import annotations
 
 import json
+import os
+import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from callsmith.chain import JSON
 from callsmith.errors import DataError
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-console = Console()
-errors = Console(stderr=True)
+# In a pipe nothing is shortened to fit a terminal that isn't there.
+WIDTH = None if sys.stdout.isatty() or "COLUMNS" in os.environ else 160
+
+console = Console(width=WIDTH, highlight=False)
+errors = Console(stderr=True, highlight=False)
 
 home_option = click.option(
     "--home",
@@ -158,19 +165,33 @@ def read_settings(settings: dict[str, Any]) -> dict[str, Any]:
     return settings
 
 
-def table(*columns: str, title: str = "", right: Sequence[str] = ()) -> Table:
-    """A plain table; the columns in ``right`` are numbers."""
+def table(*columns: str, title: str = "", right: Sequence[str] = (), fold: str = "") -> Table:
+    """A plain table, a line a row: what is too wide ends in … (but ``fold``, which is wrapped).
+
+    The columns in ``right`` are numbers, never shortened. Give cells as `cell` or trusted markup.
+    """
     made = Table(
-        title=title or None, title_justify="left", box=None, pad_edge=False, padding=(0, 2)
+        title=escape(title) or None, title_justify="left", box=None, pad_edge=False, padding=(0, 1)
     )
     for column in columns:
         made.add_column(
             column,
             justify="right" if column in right else "left",
             header_style="bold",
-            overflow="fold",
+            no_wrap=column in right,
+            overflow="fold" if column == fold else "ellipsis",
         )
     return made
+
+
+def cell(value: object, style: str = "") -> Text:
+    """A table's cell in one line, shortened where there is no room."""
+    return Text(" ".join(str(value).split()), style, no_wrap=True, overflow="ellipsis")
+
+
+def is_narrow() -> bool:
+    """Whether a wide table should leave out what can be done without."""
+    return console.width < 110
 
 
 def print_json(value: JSON) -> None:
@@ -179,9 +200,7 @@ def print_json(value: JSON) -> None:
 
 def say_next(command: str, what: str) -> None:
     """The line that tells how to go on."""
-    console.print(
-        f"[dim]Next:[/] [bold cyan]{command}[/] [dim]{what}[/]", highlight=False, soft_wrap=True
-    )
+    console.print(f"[dim]Next:[/] [bold cyan]{escape(command)}[/] [dim]{what}[/]", soft_wrap=True)
 
 
 def percent(value: float) -> str:

@@ -5,11 +5,14 @@ from pathlib import Path
 from typing import Any
 
 import click
+from rich.markup import escape
 
 from callsmith.cli.common import (
+    cell,
     console,
     counts,
     home_option,
+    is_narrow,
     json_option,
     percent,
     print_json,
@@ -85,38 +88,38 @@ def eval_command(
 
 def show_evaluations(measured: dict[str, Evaluation], title: str) -> None:
     """Models side by side on the same problems."""
-    numbers = ("n", "accuracy", "grounded", "guessed", "faulted turns", "calls", "tokens", "s")
-    shown = table(
-        "model", "n", "accuracy", "95% interval", *numbers[2:], title=title, right=numbers
-    )
+    columns = ["n", "accuracy", "95% interval", "grounded", "faults", "calls"]
+    if not is_narrow():
+        columns += ["guessed", "tokens", "seconds"]
+    shown = table("model", *columns, title=title, right=columns)
     for label, found in measured.items():
         low, high = found.interval
-        shown.add_row(
-            label,
-            f"{found.problems:,}" + (f" × {found.attempts}" if found.attempts > 1 else ""),
-            f"[bold]{percent(found.accuracy)}[/]",
-            f"{percent(low)} – {percent(high)}",
-            percent(found.grounded),
-            percent(found.guessed),
-            percent(found.fault_rate),
-            f"{found.calls:.1f}",
-            f"{found.tokens:,.0f}",
-            f"{found.seconds:.2f}",
-        )
+        facts = {
+            "n": f"{found.problems:,}" + (f" × {found.attempts}" if found.attempts > 1 else ""),
+            "accuracy": f"[bold]{percent(found.accuracy)}[/]",
+            "95% interval": f"{percent(low)} – {percent(high)}",
+            "grounded": percent(found.grounded),
+            "faults": percent(found.fault_rate),
+            "calls": f"{found.calls:.1f}",
+            "guessed": percent(found.guessed),
+            "tokens": f"{found.tokens:,.0f}",
+            "seconds": f"{found.seconds:.2f}",
+        }
+        shown.add_row(cell(label), *(facts[column] for column in columns))
     console.print(shown)
     for label, found in measured.items():
         if found.attempts > 1:
             shares = ", ".join(f"pass@{k} {percent(v)}" for k, v in found.pass_at.items())
-            console.print(f"  [dim]{label}: {shares}[/]", highlight=False)
+            console.print(f"  [dim]{escape(label)}: {shares}[/]")
         if found.faults:
-            console.print(f"  [dim]{label}: faults: {counts(found.faults)}[/]", highlight=False)
+            console.print(f"  [dim]{escape(label)}: faults: {counts(found.faults)}[/]")
 
 
 def show_comparison(label: str, comparison: Comparison) -> None:
     """One line: the difference, its interval, and whether chance explains it."""
-    console.print(f"{label}: {describe_comparison(comparison)}", highlight=False)
+    console.print(f"{escape(label)}: {describe_comparison(comparison)}")
     if comparison.note:
-        console.print(f"  [yellow]{comparison.note}[/]", highlight=False)
+        console.print(f"  [yellow]{comparison.note}[/]")
 
 
 def describe_comparison(comparison: Comparison) -> str:

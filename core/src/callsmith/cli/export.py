@@ -3,6 +3,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import click
+from rich.markup import escape
 
 from callsmith.cli.common import console, home_option, json_option, print_json
 from callsmith.export import Format, export
@@ -34,4 +35,4 @@ def export_command(run: str, path: Path, form: Format, home: Path | None, as_jso
     if as_json:
         print_json({"run": run, "path": str(path), "chains": written})
         return
-    console.print(f"[bold]{run}[/]: {written:,} chains → {path}", highlight=False)
+    console.print(f"[bold]{escape(run)}[/]: {written:,} chains → {escape(str(path))}")

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import click
+from rich.markup import escape
 
 from callsmith.cli.common import console, json_option, print_json, say_next, table
 from callsmith.functions import Function, FunctionPack
@@ -42,14 +43,14 @@ def functions_command(names: tuple[str, ...], as_json: bool) -> None:
     elif names:
         for function in chosen:
             console.print(f"[bold cyan]{function.qualified_name}[/] [dim]{function.role}[/]")
-            console.print(function.help + "\n", highlight=False, markup=False)
+            console.print(function.help + "\n", markup=False)
     else:
-        shown = table("function", "role", "what it does")
+        shown = table("function", "role", "what it does", fold="what it does")
         for function in chosen:
             shown.add_row(
                 f"[cyan]{function.qualified_name}[/]",
                 function.role,
-                function.description.splitlines()[0],
+                escape(function.description.splitlines()[0]),
             )
         console.print(shown)
         if chosen:

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+from rich.markup import escape
 
 from callsmith.cli.common import (
     console,
@@ -73,12 +74,12 @@ def pairs_command(
 def show_statistics(name: str, statistics: PairStatistics) -> None:
     """What the pairs are made of, before anything is trained on them."""
     console.print(
-        f"[bold]{name}[/]: {sum(statistics.pairs.values()):,} pairs ({counts(statistics.pairs)}) "
+        f"[bold]{escape(name)}[/]: {sum(statistics.pairs.values()):,} pairs ({counts(statistics.pairs)}) "
         f"of {statistics.problems:,} problems with {statistics.correct:,} correct and "
-        f"{statistics.incorrect:,} incorrect chains",
-        highlight=False,
+        f"{statistics.incorrect:,} incorrect chains"
     )
-    shown = table("", "value")
+    shown = table("", "", fold="")
+    shown.show_header = False
     for key, value in statistics.to_json().items():
         if key not in ("problems", "correct", "incorrect", "pairs"):
             text = (
@@ -86,5 +87,5 @@ def show_statistics(name: str, statistics: PairStatistics) -> None:
                 if isinstance(value, dict) and all(isinstance(v, int) for v in value.values())
                 else str(value)
             )
-            shown.add_row(key.replace("_", " "), text)
+            shown.add_row(f"  {key.replace('_', ' ')}", text)
     console.print(shown)

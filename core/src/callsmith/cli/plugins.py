@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import click
+from rich.markup import escape
 
 from callsmith.cli.common import console, json_option, print_json, table
 from callsmith.plugins import load_registry
@@ -39,10 +40,12 @@ def plugins_command(strict: bool, as_json: bool) -> None:
                     }
                     for broken in registry.broken
                 ],
+                "clashes": registry.clashes,
+                "disabled": [plugin.distribution for plugin in registry.disabled],
             }
         )
     else:
-        shown = table("plugin", "version", "provides")
+        shown = table("plugin", "version", "provides", fold="provides")
         for plugin in registry.plugins:
             provides = [
                 f"[cyan]{kind}[/] {', '.join(names)}"
@@ -52,9 +55,12 @@ def plugins_command(strict: bool, as_json: bool) -> None:
             shown.add_row(plugin.distribution, plugin.version, "\n".join(provides))
         console.print(shown)
         for broken in registry.broken:
-            console.print(
-                f"\n[bold red]broken:[/] {broken.distribution} {broken.version}: {broken.reason}",
-                highlight=False,
-            )
+            name = f"{broken.distribution} {broken.version}"
+            console.print(f"\n[bold red]broken:[/] {name}: {escape(broken.reason)}")
+        for clash in registry.clashes:
+            console.print(f"\n[bold yellow]clash:[/] {escape(clash)}")
+        if registry.disabled:
+            names = ", ".join(plugin.distribution for plugin in registry.disabled)
+            console.print(f"\n[dim]disabled by CALLSMITH_DISABLE: {names}[/]")
     if strict and registry.broken:
         raise click.exceptions.Exit(2)

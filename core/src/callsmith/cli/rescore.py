@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+from rich.markup import escape
 
 from callsmith.cli.common import console, home_option, json_option, print_json, read_options
 from callsmith.rollout import judge
@@ -39,7 +40,6 @@ def rescore_command(
         print_json(asdict(changed))
         return
     console.print(
-        f"[bold]{run}[/]: {changed.chains:,} chains judged, {changed.to_correct:,} now correct, "
-        f"{changed.to_wrong:,} now wrong, {changed.mended:,} gold answers mended",
-        highlight=False,
+        f"[bold]{escape(run)}[/]: {changed.chains:,} chains judged, {changed.to_correct:,} now correct, "
+        f"{changed.to_wrong:,} now wrong, {changed.mended:,} gold answers mended"
     )

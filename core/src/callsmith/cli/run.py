@@ -55,7 +55,7 @@ def run_command(
         _show_plan(workspace, loaded, as_json)
         return
     began = time.perf_counter()
-    outcome = run_recipe(workspace, loaded, _Terminal(quiet=as_json))
+    outcome = run_recipe(workspace, loaded, Terminal(quiet=as_json))
     if as_json:
         print_json(outcome.to_json())
     else:
@@ -67,7 +67,7 @@ def run_command(
         ctx.invoke(report, recipe=loaded.name, home=home, quiet=as_json)
 
 
-class _Terminal:
+class Terminal:
     """Tells a person what happens."""
 
     def __init__(self, quiet: bool) -> None:

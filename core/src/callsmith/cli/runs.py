@@ -6,8 +6,10 @@ from pathlib import Path
 import click
 
 from callsmith.cli.common import (
+    cell,
     console,
     home_option,
+    is_narrow,
     json_option,
     percent,
     print_json,
@@ -32,24 +34,27 @@ def runs_command(home: Path | None, as_json: bool) -> None:
     if as_json:
         print_json([asdict(run) | {"state": run.state} for run in runs])
         return
-    numbers = ("chains", "correct", "faults", "tokens", "owed")
-    shown = table("run", "task", "model", *numbers, "begun", right=numbers)
-    for run in runs:
-        share = percent(run.correct / run.chains) if run.chains else "–"
-        owed = f"[yellow]{run.owed:,}[/]" if run.owed else "0"
-        shown.add_row(
-            f"[cyan]{run.name}[/]",
-            f"{run.task}/{run.split}",
-            run.model,
-            f"{run.chains:,}",
-            share,
-            f"{run.faults:,}",
-            f"{run.tokens:,}",
-            owed,
-            run.created[:16].replace("T", " "),
-        )
-    console.print(shown)
-    if runs:
-        say_next(f"callsmith show {runs[0].name}", "shows its chains")
-    else:
+    if not runs:
+        console.print("There are no runs yet.")
         say_next("callsmith teach --help", "tells how to make one")
+        return
+    numbers = ["chains", "correct", "faults", "owed"]
+    texts = ["run", "model"]
+    if not is_narrow():
+        texts, numbers = ["run", "task", "model"], [*numbers, "tokens"]
+    shown = table(*texts, *numbers, "begun", right=[*numbers, "begun"])
+    for run in runs:
+        facts = {
+            "run": cell(run.name, "cyan"),
+            "task": cell(f"{run.task}/{run.split}"),
+            "model": cell(run.model),
+            "chains": f"{run.chains:,}",
+            "correct": percent(run.correct / run.chains) if run.chains else "–",
+            "faults": f"{run.faults:,}",
+            "owed": f"[yellow]{run.owed:,}[/]" if run.owed else "0",
+            "tokens": f"{run.tokens:,}",
+            "begun": run.created[5:16].replace("T", " "),
+        }
+        shown.add_row(*(facts[column] for column in (*texts, *numbers, "begun")))
+    console.print(shown)
+    say_next(f"callsmith show {runs[0].name}", "shows its chains")

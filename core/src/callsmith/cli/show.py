@@ -7,7 +7,16 @@ import click
 
 from callsmith.chain import dump
 from callsmith.cli.chains import show_chain
-from callsmith.cli.common import console, home_option, json_option, percent, say_next, table
+from callsmith.cli.common import (
+    cell,
+    console,
+    home_option,
+    json_option,
+    percent,
+    say_next,
+    table,
+)
+from callsmith.functions import render_value
 from callsmith.workspace import Workspace
 
 
@@ -49,22 +58,24 @@ def show_command(
         for chain, _ in records:
             click.echo(dump(chain))
         return
+    if not records:
+        console.print("There are no such chains.")
+        return
     numbers = ("attempt", "steps", "faults")
-    shown = table("problem", "question", *numbers, "answer", "gold", "verdict", right=numbers)
+    shown = table("", "problem", "question", *numbers, "answer", "gold", right=numbers)
     for chain, verdict in records:
-        question = " ".join(chain.problem.question.split())
+        answer = render_value(chain.answer) if chain.stop == "answer" else f"({chain.stop})"
         shown.add_row(
+            "[green]✓[/]" if verdict.correct else "[red]✗[/]",
             f"[cyan]{chain.problem.key[:8]}[/]",
-            question[:57] + "…" if len(question) > 58 else question,
+            cell(chain.problem.question),
             str(chain.attempt),
             str(len(chain.steps)),
             str(len(chain.faults)),
-            str(chain.answer) if chain.stop == "answer" else f"({chain.stop})",
-            str(chain.problem.gold),
-            "[green]correct[/]" if verdict.correct else "[red]wrong[/]",
+            cell(answer),
+            cell(render_value(chain.problem.gold)),
         )
     console.print(shown)
-    if records:
-        right = sum(verdict.correct for _, verdict in records)
-        console.print(f"[dim]{len(records)} shown, {percent(right / len(records))} correct[/]")
-        say_next(f"callsmith show {run} {records[0][0].problem.key[:8]}", "shows one step by step")
+    right = sum(verdict.correct for _, verdict in records)
+    console.print(f"[dim]{len(records)} shown, {percent(right / len(records))} correct[/]")
+    say_next(f"callsmith show {run} {records[0][0].problem.key[:8]}", "shows one step by step")

@@ -4,12 +4,14 @@ from itertools import islice
 from typing import Any
 
 import click
+from rich.markup import escape
 
 from callsmith.chain import Problem
 from callsmith.cli.common import console, json_option, print_json, read_options, say_next, table
 from callsmith.errors import CallsmithError
-from callsmith.functions import format_call
+from callsmith.functions import format_call, render_value
 from callsmith.plugins import Registry, load_registry
+from callsmith.tasks import FunctionRef, problems_of
 from callsmith.workspace import PromptConfig, Workspace
 
 
@@ -36,17 +38,16 @@ def tasks_command(
         if as_json:
             print_json(rows)
             return
-        shown = table("task", "splits", "what it is")
+        shown = table("task", "splits", "what it is", fold="what it is")
         for row in rows:
-            shown.add_row(f"[cyan]{row['name']}[/]", ", ".join(row["splits"]), row["description"])
+            splits = ", ".join(row["splits"])
+            shown.add_row(f"[cyan]{row['name']}[/]", splits, escape(row["description"]))
         console.print(shown)
         if ready := [row["name"] for row in rows if row["splits"]]:
             say_next(f"callsmith tasks {ready[-1]}", "shows one with its problems")
         return
     task = Workspace().task(PromptConfig(name, read_options(task_options)))
     chosen = split or task.splits[0]
-    from callsmith.tasks import problems_of
-
     problems = (
         problems_of(task, chosen, limit) if split else list(islice(task.problems(chosen), limit))
     )
@@ -58,14 +59,14 @@ def tasks_command(
             ]
         )
         return
-    console.print(f"[bold cyan]{task.name}[/]: {task.description}")
-    console.print(f"splits: {', '.join(task.splits)}")
-    console.print(f"functions: {', '.join(str(name) for name in task.functions) or 'none'}\n")
+    console.print(f"[bold cyan]{escape(task.name)}[/]: {escape(task.description)}")
+    console.print(f"splits: {escape(', '.join(task.splits))}")
+    console.print(f"functions: {', '.join(map(_named, task.functions)) or 'none'}\n")
     for problem in problems:
-        console.print(problem.text, highlight=False, markup=False)
-        console.print(f"[dim]gold[/] [green]{problem.gold}[/]")
+        console.print(problem.text, markup=False)
+        console.print(f"[dim]gold[/] [green]{escape(render_value(problem.gold))}[/]")
         for call in _reference(task, problem):
-            console.print(f"  [dim]{call}[/]", highlight=False)
+            console.print(f"  [dim]{escape(call)}[/]")
         console.print()
     say_next(
         f"callsmith check-task {task.name}", "checks the verifier on gold and corrupted answers"
@@ -79,6 +80,10 @@ def _describe(registry: Registry, name: str) -> dict[str, Any]:
     except CallsmithError as error:
         return {"name": name, "splits": [], "description": str(error)}
     return {"name": name, "splits": list(task.splits), "description": task.description}
+
+
+def _named(function: FunctionRef) -> str:
+    return function if isinstance(function, str) else function.qualified_name
 
 
 def _reference(task: object, problem: Problem) -> list[str]:

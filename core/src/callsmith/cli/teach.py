@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+from rich.markup import escape
 
 from callsmith.cli.common import (
     console,
@@ -47,7 +48,7 @@ def teach_command(home: Path | None, as_json: bool, **settings: Any) -> None:
     with rollout_progress(config.name, quiet=as_json) as progress:
         report = workspace.teach(config, progress)
     for warning in report.run.warnings:
-        errors.print(f"[yellow]{warning}[/]", highlight=False)
+        errors.print(f"[yellow]{escape(warning)}[/]")
     with workspace.store() as store:
         measured = evaluate(store.records(report.run))
     if as_json:
@@ -55,13 +56,11 @@ def teach_command(home: Path | None, as_json: bool, **settings: Any) -> None:
         return
     low, high = measured.interval
     console.print(
-        f"[bold]{report.run.name}[/]: {measured.chains:,} chains over {measured.problems:,} "
-        f"problems ({report.tally.done:,} new, {report.tally.seconds:.1f} s)",
-        highlight=False,
+        f"[bold]{escape(report.run.name)}[/]: {measured.chains:,} chains over {measured.problems:,} "
+        f"problems ({report.tally.done:,} new, {report.tally.seconds:.1f} s)"
     )
     console.print(
         f"  correct {percent(measured.accuracy)} [dim]({percent(low)} to {percent(high)})[/], "
-        f"grounded {percent(measured.grounded)}; faults: {counts(measured.faults)}",
-        highlight=False,
+        f"grounded {percent(measured.grounded)}; faults: {counts(measured.faults)}"
     )
     say_next(f"callsmith pairs NAME {report.run.name}", "builds preference pairs of them")

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+from rich.markup import escape
 
 from callsmith.cli.common import (
     console,
@@ -87,12 +88,12 @@ def show_trained(name: str, trained: TrainedModel) -> None:
     """What came out of a training, in two lines."""
     metrics = ", ".join(f"{key} {value:.4g}" for key, value in trained.metrics.items())
     console.print(
-        f"[bold]{name}[/]: {trained.steps:,} steps in {trained.seconds:.1f} s → {trained.path}",
-        highlight=False,
+        f"[bold]{escape(name)}[/]: {trained.steps:,} steps in {trained.seconds:.1f} s → "
+        + escape(str(trained.path))
     )
-    console.print(f"  [dim]{metrics}[/]", highlight=False)
+    console.print(f"  [dim]{metrics}[/]")
     for warning in trained.warnings:
-        errors.print(f"  [yellow]{warning}[/]", highlight=False)
+        errors.print(f"  [yellow]{escape(warning)}[/]")
 
 
 def _task_of(store: Store, pairs: str, runs: tuple[str, ...]) -> str:

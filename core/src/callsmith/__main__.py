@@ -1,0 +1,3 @@
+from callsmith.cli import main
+
+main()

@@ -1,0 +1,478 @@
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import random
+import signal
+import sqlite3
+import subprocess
+import sys
+import textwrap
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from callsmith.backends import Completion, Request, ScriptedBackend
+from callsmith.chain import Chain, Problem, Setup, Verdict
+from callsmith.control import answer_function
+from callsmith.dialects import Prompt
+from callsmith.errors import (
+    PluginError,
+    RateLimited,
+    Rejected,
+    StoreError,
+    Unavailable,
+)
+from callsmith.functions import function
+from callsmith.rollout import PatientBackend, Rollout, Tally, chain_seed
+from callsmith.runs import Run
+from callsmith.store import Store
+from callsmith.tasks import BaseTask
+from callsmith.verifiers import NumberVerifier
+
+
+@function(inline=True)
+def add(a: float, b: float) -> float:
+    """Add b to a."""
+    return a + b
+
+
+PROMPT = Prompt("Solve it.", {"add": add, "answer": answer_function({"type": "number"})})
+
+
+class Sums(BaseTask):
+    name = "sums"
+    verifier = NumberVerifier()
+
+
+def problems(count: int) -> list[Problem]:
+    return [Problem(f"What is {n} and {n}?", 2 * n) for n in range(count)]
+
+
+def solving(request: Request) -> str:
+    """Adds, then answers with the sum: right, whatever the problem."""
+    if not request.steps:
+        n = request.problem.question.split()[2]
+        return f"add({n}, {n})"
+    return f"answer({request.steps[0].results[0].value})"
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    with Store(tmp_path) as opened:
+        yield opened
+
+
+def begin(store: Store, name: str = "r") -> Run:
+    return store.begin(name, {"task": "sums", "split": "train", "model": "m"}, {}, {}, {})
+
+
+def rollout(backend: Any, **settings: Any) -> Rollout:
+    if not hasattr(backend, "complete"):
+        backend = ScriptedBackend([backend])
+    return Rollout(Sums(), backend, PROMPT, Setup(task="sums"), **settings)
+
+
+async def record(
+    store: Store, backend: Any, count: int, attempts: int = 1, **settings: Any
+) -> Tally:
+    """Make what the run owes of so many problems."""
+    run = begin(store)
+    owed = store.owed(run, problems(count), attempts)
+    return await rollout(backend, **settings).record(store, run, owed)
+
+
+def recorded(store: Store, name: str = "r") -> list[tuple[Chain, Verdict]]:
+    return list(store.records(store.run(name)))
+
+
+class Waiting:
+    """A backend that takes its time and counts how many wait at once."""
+
+    name = "waiting"
+    capabilities = ScriptedBackend([]).capabilities
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+        self.inside = self.most = 0
+
+    async def complete(self, request: Request) -> Completion:
+        self.inside += 1
+        self.most = max(self.most, self.inside)
+        await asyncio.sleep(self.seconds)
+        self.inside -= 1
+        return Completion(solving(request))
+
+    async def close(self) -> None: ...
+
+
+# ---- many at once -------------------------------------------------------------------------------
+
+
+async def test_all_that_is_owed_is_made_judged_and_recorded(store: Store) -> None:
+    tally = await record(store, solving, 5, attempts=2)
+    assert (tally.owed, tally.done, tally.correct, tally.in_flight) == (10, 10, 10, 0)
+    found = recorded(store)
+    assert Counter((c.problem.question, c.attempt) for c, _ in found) == Counter(
+        (p.question, n) for p in problems(5) for n in range(2)
+    )
+    for chain, verdict in found:
+        assert chain.answer == chain.problem.gold
+        assert verdict == Verdict(True, 1.0, verdict.reason, grounded=True)
+        assert chain.seed == chain_seed(0, chain.problem, chain.attempt)
+        assert chain.run == "r"
+
+
+async def test_chains_wait_for_the_server_together_and_no_more_than_allowed(store: Store) -> None:
+    backend = Waiting(0.05)
+    began = time.perf_counter()
+    await record(store, backend, 40, concurrency=20)
+    assert backend.most == 20
+    assert time.perf_counter() - began < 40 * 2 * 0.05 / 2, "a good deal faster than in turn"
+
+
+async def test_the_same_seed_gives_the_same_chains_whatever_the_concurrency(tmp_path: Path) -> None:
+    def chance(request: Request) -> str:
+        luck = random.Random(f"{request.seed} {len(request.steps)}")
+        return luck.choice(["add(1, 1)", "add(1", "answer(2)", f"answer({luck.random()})"])
+
+    async def made(folder: str, concurrency: int, seed: int) -> list[Any]:
+        with Store(tmp_path / folder) as store:
+            await record(store, chance, 20, attempts=3, concurrency=concurrency, seed=seed)
+            return [(untimed(chain), verdict) for chain, verdict in recorded(store)]
+
+    one = await made("one", 1, seed=5)
+    assert await made("many", 16, seed=5) == one
+    assert await made("other", 16, seed=6) != one
+    assert len({chain.seed for chain, _ in one}) == 60
+
+
+def untimed(chain: Chain) -> Chain:
+    steps = [
+        replace(s, seconds=0, results=tuple(replace(r, seconds=0) for r in s.results))
+        for s in chain.steps
+    ]
+    return replace(chain, steps=tuple(steps), seconds=0, started="")
+
+
+def test_seeds_are_such_as_every_server_reads() -> None:
+    seeds = {chain_seed(s, p, n) for s in range(3) for p in problems(30) for n in range(3)}
+    assert len(seeds) == 270
+    assert all(0 <= seed < 2**31 for seed in seeds)
+
+
+async def test_what_is_recorded_is_told_after_it_was_committed(store: Store) -> None:
+    told: list[Chain] = []
+
+    def on_record(tally: Tally, batch: Sequence[tuple[Chain, Verdict]]) -> None:
+        told.extend(chain for chain, _ in batch)
+        assert tally.done == len(told)
+        with sqlite3.connect(store.path) as other:
+            assert other.execute("SELECT count(*) FROM chains").fetchone()[0] >= len(told)
+
+    run = begin(store)
+    owed = store.owed(run, problems(150), 1)
+    await rollout(solving).record(store, run, owed, on_record)
+    assert len(told) == 150
+
+
+async def test_slow_chains_are_committed_while_others_are_on_their_way(store: Store) -> None:
+    """A rollout that dies in an hour must not lose the chains of its first minute."""
+    seen = asyncio.Event()
+
+    async def complete(request: Request) -> Completion:
+        if request.problem.question == "What is 1 and 1?":
+            await seen.wait()
+        return Completion(solving(request))
+
+    backend = Waiting(0)
+    backend.complete = complete  # type: ignore[method-assign]
+
+    def on_record(tally: Tally, batch: Sequence[tuple[Chain, Verdict]]) -> None:
+        if batch:
+            seen.set()
+
+    run = begin(store)
+    owed = store.owed(run, problems(2), 1)
+    async with asyncio.timeout(20):
+        await rollout(backend).record(store, run, owed, on_record)
+    assert len(recorded(store)) == 2
+
+
+# ---- servers that fail --------------------------------------------------------------------------
+
+
+class Failing:
+    """Raises the errors in order, then solves."""
+
+    name = "failing"
+    capabilities = ScriptedBackend([]).capabilities
+
+    def __init__(self, *errors: Exception) -> None:
+        self.errors = list(errors)
+        self.asked: list[float] = []
+
+    async def complete(self, request: Request) -> Completion:
+        self.asked.append(time.perf_counter())
+        if self.errors:
+            raise self.errors.pop(0)
+        return Completion(solving(request))
+
+    async def close(self) -> None: ...
+
+
+async def test_a_server_that_is_away_is_asked_again_when_it_said(store: Store) -> None:
+    backend = Failing(
+        RateLimited("slower", retry_after=0.2), Unavailable("restarting", retry_after=0.0)
+    )
+    tally = await record(store, backend, 1)
+    assert (tally.done, tally.retries, len(backend.asked)) == (1, 2, 4)
+    waits = [b - a for a, b in zip(backend.asked, backend.asked[1:], strict=False)]
+    assert waits[0] >= 0.2
+    assert waits[1] < 0.15
+    assert recorded(store)[0][0].faults == (), "the server's failure is not the model's"
+
+
+async def test_without_a_time_given_the_waits_grow(monkeypatch: pytest.MonkeyPatch) -> None:
+    waits: list[float] = []
+
+    async def note(seconds: float) -> None:
+        waits.append(seconds)
+
+    monkeypatch.setattr(asyncio, "sleep", note)
+    backend = PatientBackend(Failing(*[Unavailable("away")] * 12), 12)
+    await backend.complete(Request((), problem=problems(1)[0]))
+    for tried, wait in enumerate(waits):
+        longest = min(60, 0.5 * 2**tried)
+        assert longest / 2 <= wait <= longest
+    assert len(waits) == 12
+
+
+async def test_after_all_retries_the_run_stops_and_keeps_what_was_finished(store: Store) -> None:
+    class Dying(Failing):
+        async def complete(self, request: Request) -> Completion:
+            if request.problem.question == "What is 4 and 4?":
+                raise Unavailable("the server is away", retry_after=0)
+            return await super().complete(request)
+
+    with pytest.raises(Unavailable, match="the server is away"):
+        await record(store, Dying(), 8, concurrency=1, max_retries=3)
+    assert len(recorded(store)) == 4
+    tally = await record(store, solving, 8)
+    assert (tally.owed, tally.done) == (4, 4)
+
+
+async def test_a_server_that_refuses_stops_the_run_and_keeps_what_was_finished(
+    store: Store,
+) -> None:
+    def refuse(request: Request) -> Any:
+        if request.problem.question == "What is 7 and 7?":
+            return Rejected("the key is wrong")
+        return solving(request)
+
+    with pytest.raises(Rejected, match="the key is wrong"):
+        await record(store, refuse, 20, concurrency=3)
+    done = {chain.problem.key for chain, _ in recorded(store)}
+    assert 5 <= len(done) < 20
+    tally = await record(store, solving, 20, attempts=2)
+    assert tally.owed == 40 - len(done)
+    assert len(recorded(store)) == 40
+
+
+async def test_a_verifier_that_raises_is_the_tasks_failure_and_no_verdict(store: Store) -> None:
+    class Broken(Sums):
+        def judge(self, problem: Problem, chain: Chain) -> Verdict:
+            raise KeyError("gold")
+
+    run = begin(store)
+    broken = replace(rollout(solving), task=Broken())
+    with pytest.raises(PluginError) as raised:
+        await broken.record(store, run, store.owed(run, problems(1), 1))
+    assert str(raised.value) == (
+        "the verifier of task sums failed on 'What is 0 and 0?': KeyError: 'gold'"
+    )
+    assert recorded(store) == []
+
+
+async def test_a_store_that_fails_is_what_the_user_hears_of(store: Store) -> None:
+    run = begin(store)
+    owed = store.owed(run, problems(200), 1)
+    store.close()
+    with pytest.raises(StoreError):
+        await rollout(solving).record(store, run, owed)
+
+
+async def test_an_observer_or_progress_that_fails_is_not_swallowed(store: Store) -> None:
+    def fail(tally: Tally, batch: Sequence[tuple[Chain, Verdict]]) -> None:
+        raise ZeroDivisionError
+
+    run = begin(store)
+    with pytest.raises(ZeroDivisionError):
+        await rollout(solving).record(store, run, store.owed(run, problems(1), 1), fail)
+
+
+async def test_a_rollout_that_is_cancelled_keeps_what_was_finished(store: Store) -> None:
+    stuck = asyncio.Event()
+
+    async def complete(request: Request) -> Completion:
+        if request.problem.question == "What is 3 and 3?":
+            stuck.set()
+            await asyncio.Event().wait()
+        return Completion(solving(request))
+
+    backend = Waiting(0)
+    backend.complete = complete  # type: ignore[method-assign]
+    making = asyncio.create_task(record(store, backend, 4, concurrency=1))
+    await stuck.wait()
+    making.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await making
+    assert len(recorded(store)) == 3
+
+
+# ---- killed and started again -------------------------------------------------------------------
+
+PLUGIN = """
+    import asyncio
+    from callsmith.backends import Capabilities, Completion
+    from callsmith.chain import Problem
+    from callsmith.hookspecs import hookimpl
+    from callsmith.tasks import BaseTask
+    from callsmith.verifiers import NumberVerifier
+
+    @hookimpl
+    def callsmith_tasks():
+        return {"counting": "slowly:Counting"}
+
+    @hookimpl
+    def callsmith_backends():
+        return {"slowly": "slowly:Slow"}
+
+    class Counting(BaseTask):
+        name = "counting"
+        verifier = NumberVerifier()
+
+        def problems(self, split):
+            return (Problem(f"What comes after {n}?", n + 1) for n in range(600))
+
+    class Slow:
+        name = "slowly"
+        capabilities = Capabilities(dialects=("text",), concurrency=20)
+
+        def __init__(self, name, *, task):
+            pass
+
+        async def complete(self, request):
+            await asyncio.sleep(0.005)
+            n = int(request.problem.question.split()[-1][:-1])
+            return Completion(f"answer({n + 1 + request.attempt})")
+
+        async def close(self):
+            pass
+"""
+
+
+@pytest.fixture
+def teach(tmp_path: Path) -> Callable[[], subprocess.Popen[str]]:
+    """Starts ``callsmith teach`` on 600 problems, two attempts each, with a slow backend."""
+    info = tmp_path / "slowly-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: slowly\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("[callsmith]\nslowly = slowly\n")
+    (tmp_path / "slowly.py").write_text(textwrap.dedent(PLUGIN))
+
+    def start() -> subprocess.Popen[str]:
+        command = "from callsmith.cli import main; main()"
+        arguments = [
+            "teach",
+            "-t",
+            "counting",
+            "-m",
+            "slowly",
+            "--attempts",
+            "2",
+            "--temperature",
+            "1",
+        ]
+        return subprocess.Popen(
+            [sys.executable, "-c", command, *arguments, "--json", "--home", str(tmp_path / "home")],
+            env=os.environ | {"PYTHONPATH": str(tmp_path)},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    return start
+
+
+def count_chains(home: Path) -> int:
+    try:
+        with sqlite3.connect(f"file:{home}/callsmith.db?mode=ro", uri=True) as db:
+            return int(db.execute("SELECT count(*) FROM chains").fetchone()[0])
+    except sqlite3.OperationalError:  # not there yet
+        return 0
+
+
+def stop_after(
+    running: subprocess.Popen[str], home: Path, chains: int, how: signal.Signals
+) -> None:
+    """Let it record so many chains more, then send the signal."""
+    wanted = count_chains(home) + chains
+    while count_chains(home) < wanted:
+        assert running.poll() is None, running.communicate()
+        time.sleep(0.01)
+    time.sleep(random.uniform(0, 0.05))
+    running.send_signal(how)
+
+
+def test_a_run_that_is_killed_at_any_moment_goes_on_with_nothing_doubled_or_lost(
+    teach: Callable[[], subprocess.Popen[str]], tmp_path: Path
+) -> None:
+    home = tmp_path / "home"
+    for chains in (0, 150, 450):
+        running = teach()
+        stop_after(running, home, chains, signal.SIGKILL)
+        running.communicate()
+        assert running.returncode == -signal.SIGKILL
+    before = count_chains(home)
+    output, errors = (last := teach()).communicate(timeout=120)
+    assert last.returncode == 0, errors
+    report = json.loads(output)
+    assert before >= 600
+    assert report["new"] == 1200 - before
+    assert (report["chains"], report["problems"], report["accuracy"]) == (1200, 600, 0.5)
+    with sqlite3.connect(home / "callsmith.db") as db:
+        assert db.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+        made = db.execute("SELECT problem, attempt, count(*) FROM chains GROUP BY 1, 2").fetchall()
+        orphans = "SELECT count(*) FROM chains c LEFT JOIN documents d ON d.chain = c.id"
+        assert db.execute(f"{orphans} WHERE d.chain IS NULL").fetchone() == (0,)
+    assert len(made) == 1200
+    assert {count for *_, count in made} == {1}
+
+
+def test_ctrl_c_ends_in_one_sentence_and_the_same_command_goes_on(
+    teach: Callable[[], subprocess.Popen[str]], tmp_path: Path
+) -> None:
+    running = teach()
+    stop_after(running, tmp_path / "home", 100, signal.SIGINT)
+    output, errors = running.communicate(timeout=60)
+    assert running.returncode == 130
+    assert errors.strip() == "Interrupted. What was recorded stays; the same command goes on."
+    assert output == ""
+    assert 100 <= count_chains(tmp_path / "home") < 1200
+
+
+async def test_a_backend_that_never_waits_can_be_interrupted(store: Store) -> None:
+    """One that replays gives the loop no turn by itself."""
+    making = asyncio.create_task(record(store, solving, 2000, concurrency=4))
+    await asyncio.sleep(0.1)
+    making.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await making
+    assert len(recorded(store)) < 2000

@@ -1,0 +1,51 @@
+"""What the documents say is so."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import re
+from pathlib import Path
+
+import pytest
+from click import Group
+
+from callsmith.cli import COMMANDS, callsmith
+
+ROOT = Path(__file__).parent.parent
+
+
+def code_blocks(page: Path) -> list[str]:
+    return re.findall(r"```python\n(.*?)```", page.read_text(encoding="utf-8"), flags=re.DOTALL)
+
+
+def test_the_readme_imports_what_there_is() -> None:
+    blocks = code_blocks(ROOT / "README.md")
+    assert len(blocks) >= 2
+    for block in blocks:
+        for node in ast.walk(ast.parse(block)):
+            if isinstance(node, ast.ImportFrom) and node.module:
+                module = importlib.import_module(node.module)
+                assert all(hasattr(module, name.name) for name in node.names)
+
+
+def test_the_architecture_page_names_every_module_of_the_core_and_no_other() -> None:
+    page = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8")
+    core = ROOT / "core" / "src" / "callsmith"
+    modules = {path.name for path in core.glob("*.py") if not path.name.startswith("__")}
+    table = page[page.index("| file | holds |") : page.index("Everything else is a plugin")]
+    assert set(re.findall(r"`(\w+\.py)`", table)) == modules
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_teaches_by_example(name: str) -> None:
+    assert isinstance(callsmith, Group)
+    command = callsmith.commands.get(name) or callsmith.get_command(None, name)  # type: ignore[arg-type]
+    assert command is not None
+    assert re.search(r"Examples?:\s+callsmith ", command.help or "")
+
+
+def test_every_distribution_stands_alone_on_a_package_index() -> None:
+    for project in [ROOT / "core", *sorted((ROOT / "plugins").iterdir())]:
+        if (project / "pyproject.toml").is_file():
+            assert len((project / "README.md").read_text(encoding="utf-8")) > 200, project
