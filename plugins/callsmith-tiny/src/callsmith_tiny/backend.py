@@ -1,0 +1,29 @@
+"""``tiny:teacher`` and ``tiny:student``: the packaged folders, opened as any local model is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from callsmith.errors import Rejected
+
+if TYPE_CHECKING:
+    from callsmith.tasks import Task
+    from callsmith_transformers.backend import HFBackend
+
+MODELS = Path(__file__).parent / "models"
+NAMES = ("teacher", "student")
+
+
+def open_backend(name: str, *, task: Task | None = None, **options: Any) -> HFBackend:
+    """The backend of one of the two models; ``options`` are those of ``hf:``.
+
+    Raises Rejected for another name or option.
+    """
+    from callsmith_transformers.backend import open_backend as open_folder
+
+    if name not in NAMES:
+        raise Rejected(f"there is no model tiny:{name}: there are tiny:teacher and tiny:student")
+    backend = open_folder(str(MODELS / name), task=task, **options)
+    backend.name = f"tiny:{name}"
+    return backend
