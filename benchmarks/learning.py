@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+
 from callsmith.cli.common import console, home_option, json_option, percent, print_json, table
 from callsmith.cli.eval import p_value
 from callsmith.cli.run import Terminal
@@ -36,9 +37,7 @@ JUDGED = {
 def with_sampling(recipe: dict[str, Any], seed: int) -> dict[str, Any]:
     """The recipe for one seed, every student judged by samples as well as greedily."""
     changed = copy.deepcopy(recipe) | {"seed": seed}
-    models = [
-        {"label": f"{label}, sampled", "model": model} for label, model in JUDGED.items()
-    ]
+    models = [{"label": f"{label}, sampled", "model": model} for label, model in JUDGED.items()]
     changed["eval"].append({**SAMPLED, "baseline": "before, sampled", "models": models})
     return changed
 
@@ -63,7 +62,9 @@ def main(seeds: int, home: Path | None, as_json: bool) -> None:
 
 def show(outcomes: list[Outcome]) -> None:
     numbers = ("seed", "n", "accuracy", "difference")
-    shown = table("model", "seed", "n", "accuracy", "difference", "95% interval", "p", right=numbers)
+    shown = table(
+        "model", "seed", "n", "accuracy", "difference", "95% interval", "p", right=numbers
+    )
     for label in outcomes[0].evaluations:
         for seed, outcome in enumerate(outcomes):
             found = outcome.evaluations[label]

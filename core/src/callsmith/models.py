@@ -16,6 +16,11 @@ from callsmith.errors import DataError
 MARKER = "callsmith.json"
 
 
+def trained_names(home: Path) -> list[str]:
+    """The names of the finished models in the workspace ``home``."""
+    return sorted(marker.parent.name for marker in home.glob(f"models/*/{MARKER}"))
+
+
 @dataclass(frozen=True)
 class ModelFolder:
     """Where the workspace ``home`` keeps the model called ``name``."""

@@ -102,7 +102,7 @@ class Registry:
         """
         plugin = self._owners.get((kind, name))
         if plugin is None:
-            raise PluginError(self._explain_unknown(kind, name))
+            raise PluginError(self.why_missing(kind, name))
         module, _, attribute = plugin.targets[kind][name].partition(":")
         try:
             with redirect_stdout(sys.stderr):
@@ -233,8 +233,8 @@ class Registry:
             assert owner is not None
             raise _unusable(owner, kind, name, error) from error
 
-    def _explain_unknown(self, kind: Kind, name: str) -> str:
-        """Why there is nothing of that name, and the way out."""
+    def why_missing(self, kind: Kind, name: str, others: Iterable[str] = ()) -> str:
+        """Why nothing provides the name, and the way out; ``others`` could have been meant too."""
         if (kind, name) in self._clashes:
             return self._clashes[kind, name]
         missing = f"there is no {WORDS[kind]} {name!r}"
@@ -249,7 +249,7 @@ class Registry:
         installed = {canonical(plugin.distribution) for plugin in self.plugins}
         if name in HOMES[kind] and home not in installed:
             return f"{missing} here: install it with: pip install {home}"
-        return f"{missing}; {_nearest(name, self.names(kind))}"
+        return f"{missing}; {_nearest(name, [*others, *self.names(kind)])}"
 
 
 @cache

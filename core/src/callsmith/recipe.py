@@ -117,6 +117,8 @@ def read_recipe(table: Mapping[str, Any], source: str) -> Recipe:
             _read_part(kind, shared, entry, f"{source}, {key} {number}")
             for number, entry in enumerate(entries, 1)
         )
+    if not any(parts.values()):
+        raise DataError(f"{source} has nothing to do: it needs a [[teach]], say, or an [[eval]]")
     name = str(table.get("name", Path(source).stem))
     recipe = Recipe(name=name, description=str(table.get("description", "")), **parts)
     _check_names(recipe, source)

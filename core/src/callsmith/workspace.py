@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import re
 from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field, replace
@@ -35,7 +36,7 @@ from callsmith.evaluation import Evaluation, evaluate
 from callsmith.functions import functions_hash
 from callsmith.isolation import Workers
 from callsmith.jsonl import JsonlTask
-from callsmith.models import ModelFolder
+from callsmith.models import ModelFolder, trained_names
 from callsmith.pairs import PairConfig, PairStatistics, build_pairs, usable
 from callsmith.plugins import Registry, load_registry
 from callsmith.rollout import Rollout, Tally
@@ -52,8 +53,8 @@ class PromptConfig:
     """What a model is shown before the problem.
 
     ``dialect`` auto takes the first that the model can do; ``shots`` is how many of the task's
-    worked examples are shown (None: as many as the model was trained with, else all); ``functions`` replaces the task's own (empty: none
-    but ``answer``).
+    worked examples are shown (None: as many as the model was trained with, else all);
+    ``functions`` replaces the task's own (empty: none but ``answer``).
     """
 
     task: str
@@ -135,6 +136,12 @@ class TrainConfig(PromptConfig):
     equal_compute_to: str = ""
     config: Mapping[str, JSON] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        if not re.fullmatch(r"\w[\w.-]*", self.name):
+            raise DataError(
+                f"a model can't be called {self.name!r}: letters, digits, '.', '_' and '-' only"
+            )
+
 
 @dataclass(frozen=True)
 class RunReport:
@@ -181,6 +188,9 @@ class Workspace:
         """The backend of ``scheme:name``, or of a model trained here by its name alone."""
         folder = ModelFolder(self.home, model)
         spec = f"hf:{folder.path}" if ":" not in model and folder.is_finished else model
+        if spec == model and ":" not in model and model not in self.registry.names("backends"):
+            why = self.registry.why_missing("backends", model, trained_names(self.home))
+            raise DataError(f"there is no trained model {model!r} in {self.home}, and {why}")
         return self.registry.backend(spec, task=task, **(options or {}))
 
     async def prompt(

@@ -5,8 +5,10 @@ What the user can mend ends in one sentence and exit code 2; an interruption in 
 
 from __future__ import annotations
 
+import errno
 import importlib
 import sys
+from typing import NoReturn
 
 import click
 
@@ -33,6 +35,16 @@ COMMANDS = {
 
 class Commands(click.Group):
     """Commands by name: ours from modules beside this one, plugins' through the hook."""
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        name = args[0]
+        if self.get_command(ctx, name) is None and not name.startswith("-"):
+            from callsmith.plugins import load_registry
+
+            raise click.UsageError(load_registry().why_missing("commands", name, COMMANDS))
+        return super().resolve_command(ctx, args)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         from callsmith.plugins import load_registry
@@ -69,28 +81,39 @@ def callsmith() -> None:
 
     \b
     Start here:
-      callsmith run tiny                       the whole pipeline, with models that are built in
-      callsmith ask "…" -t wordproblems -m tiny:teacher
-      callsmith teach gsm8k -m reference --limit 100
+      callsmith run tiny        the whole pipeline, with models that are built in
+      callsmith ask "How many are 3 boxes of 6 eggs?" -f 'math.*' -m ollama:llama3.1
+      callsmith teach -t wordproblems -m tiny:teacher -n 100
     """
+
+
+USERS_TO_MEND = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+"""Errors of the file system that no code here can have caused."""
 
 
 def main() -> None:
     """The ``callsmith`` command."""
     try:
-        callsmith(standalone_mode=False)
-    except click.exceptions.Exit as error:
-        sys.exit(error.exit_code)
+        code = callsmith(standalone_mode=False)
+        sys.exit(code if isinstance(code, int) else 0)
     except click.ClickException as error:
         error.show()
         sys.exit(2)
     except CallsmithError as error:
-        click.secho("Error: ", fg="red", bold=True, nl=False, err=True)
-        click.echo(str(error), err=True)
-        sys.exit(2)
-    except (KeyboardInterrupt, click.Abort):
-        click.echo("\nInterrupted. What was recorded stays; the same command goes on.", err=True)
-        sys.exit(130)
+        _fail(str(error))
     except BrokenPipeError:
         # The reader of a pipe (head, less) has seen enough.
         sys.stderr.close()
+    except OSError as error:
+        if error.errno not in USERS_TO_MEND:
+            raise
+        _fail(f"{error.filename or 'a file'} can't be read or written: {error.strerror}")
+    except (KeyboardInterrupt, click.Abort):
+        click.echo("\nInterrupted. What was recorded stays; the same command goes on.", err=True)
+        sys.exit(130)
+
+
+def _fail(sentence: str) -> NoReturn:
+    click.secho("Error: ", fg="red", bold=True, nl=False, err=True)
+    click.echo(sentence, err=True)
+    sys.exit(2)

@@ -47,6 +47,8 @@ def ask_command(
     """
     if (question is None) == (problem is None):
         raise click.UsageError("give a question, or --problem N of a task")
+    if problem is not None and not settings["task"]:
+        raise click.UsageError("--problem N is of a task: say which with --task")
     config = RolloutConfig(**read_settings(settings))
     workspace = Workspace(home)
     task = workspace.task(config)

@@ -48,10 +48,14 @@ def check_task_command(
         print_json(asdict(report))
     else:
         console.print(
-            f"[bold]{escape(report.task)}[/] {escape(report.split)}: {report.problems:,} gold answers and "
-            f"{report.corrupted:,} corrupted ones judged; {report.references_correct:,} of "
-            f"{report.references:,} reference chains give the gold answer"
+            f"[bold]{escape(report.task)}[/] {escape(report.split)}: {report.problems:,} gold "
+            f"answers and {report.corrupted:,} corrupted ones judged"
         )
+        if report.references:
+            console.print(
+                f"{report.references_correct:,} of {report.references:,} reference chains give "
+                "the gold answer"
+            )
         for finding in report.findings:
             console.print(f"[red]✗[/] {escape(finding)}")
         if report.ok:

@@ -74,9 +74,9 @@ def pairs_command(
 def show_statistics(name: str, statistics: PairStatistics) -> None:
     """What the pairs are made of, before anything is trained on them."""
     console.print(
-        f"[bold]{escape(name)}[/]: {sum(statistics.pairs.values()):,} pairs ({counts(statistics.pairs)}) "
-        f"of {statistics.problems:,} problems with {statistics.correct:,} correct and "
-        f"{statistics.incorrect:,} incorrect chains"
+        f"[bold]{escape(name)}[/]: {sum(statistics.pairs.values()):,} pairs "
+        f"({counts(statistics.pairs)}) of {statistics.problems:,} problems with "
+        f"{statistics.correct:,} correct and {statistics.incorrect:,} incorrect chains"
     )
     shown = table("", "", fold="")
     shown.show_header = False

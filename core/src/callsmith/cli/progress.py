@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
+from rich.markup import escape
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
 
 from callsmith.chain import Chain, Verdict
@@ -18,7 +19,7 @@ class RolloutProgress:
 
     def __init__(self, progress: Progress, label: str) -> None:
         self._progress = progress
-        self._task = progress.add_task(label, total=None, facts="")
+        self._task = progress.add_task(escape(label), total=None, facts="")
 
     def __call__(self, tally: Tally, batch: Sequence[tuple[Chain, Verdict]]) -> None:
         rate = tally.done / tally.seconds if tally.seconds else 0.0
@@ -41,34 +42,14 @@ class RolloutProgress:
 @contextmanager
 def rollout_progress(label: str, quiet: bool = False) -> Iterator[RolloutProgress]:
     """Show a rollout on the terminal, on standard error so that pipes stay clean."""
-    with Progress(
-        SpinnerColumn(),
-        TextColumn("[bold]{task.description}"),
-        BarColumn(bar_width=24),
-        TextColumn("{task.completed}/{task.total}"),
-        TimeRemainingColumn(compact=True),
-        TextColumn("{task.fields[facts]}"),
-        console=errors,
-        disable=quiet or not errors.is_terminal,
-        transient=True,
-    ) as progress:
+    with _bar(quiet) as progress:
         yield RolloutProgress(progress, label)
 
 
 @contextmanager
 def training_progress(label: str, quiet: bool = False) -> Iterator[_TrainingProgress]:
     """Show a training: step of steps, and the metrics of the moment."""
-    with Progress(
-        SpinnerColumn(),
-        TextColumn("[bold]{task.description}"),
-        BarColumn(bar_width=24),
-        TextColumn("{task.completed}/{task.total}"),
-        TimeRemainingColumn(compact=True),
-        TextColumn("{task.fields[facts]}"),
-        console=errors,
-        disable=quiet or not errors.is_terminal,
-        transient=True,
-    ) as progress:
+    with _bar(quiet) as progress:
         yield _TrainingProgress(progress, label)
 
 
@@ -82,7 +63,7 @@ class _TrainingProgress:
 
     def __init__(self, progress: Progress, label: str) -> None:
         self._progress = progress
-        self._task = progress.add_task(label, total=None, facts="loading")
+        self._task = progress.add_task(escape(label), total=None, facts="loading")
         self.began = time.perf_counter()
 
     def __call__(self, metrics: Mapping[str, float]) -> None:
@@ -93,3 +74,17 @@ class _TrainingProgress:
             completed=metrics.get("step", 0),
             facts=" · ".join(facts),
         )
+
+
+def _bar(quiet: bool) -> Progress:
+    return Progress(
+        SpinnerColumn(),
+        TextColumn("[bold]{task.description}"),
+        BarColumn(bar_width=24),
+        TextColumn("{task.completed}/{task.total}"),
+        TimeRemainingColumn(compact=True),
+        TextColumn("{task.fields[facts]}"),
+        console=errors,
+        disable=quiet or not errors.is_terminal,
+        transient=True,
+    )

@@ -40,6 +40,7 @@ def rescore_command(
         print_json(asdict(changed))
         return
     console.print(
-        f"[bold]{escape(run)}[/]: {changed.chains:,} chains judged, {changed.to_correct:,} now correct, "
-        f"{changed.to_wrong:,} now wrong, {changed.mended:,} gold answers mended"
+        f"[bold]{escape(run)}[/]: {changed.chains:,} chains judged, "
+        f"{changed.to_correct:,} now correct, {changed.to_wrong:,} now wrong, "
+        f"{changed.mended:,} gold answers mended"
     )

@@ -4,6 +4,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 import click
+from rich.text import Text
 
 from callsmith.cli.common import (
     cell,
@@ -44,7 +45,7 @@ def runs_command(home: Path | None, as_json: bool) -> None:
         texts, numbers = ["run", "task", "model"], [*numbers, "tokens"]
     shown = table(*texts, *numbers, "begun", right=[*numbers, "begun"])
     for run in runs:
-        facts = {
+        facts: dict[str, str | Text] = {
             "run": cell(run.name, "cyan"),
             "task": cell(f"{run.task}/{run.split}"),
             "model": cell(run.model),

@@ -56,8 +56,8 @@ def teach_command(home: Path | None, as_json: bool, **settings: Any) -> None:
         return
     low, high = measured.interval
     console.print(
-        f"[bold]{escape(report.run.name)}[/]: {measured.chains:,} chains over {measured.problems:,} "
-        f"problems ({report.tally.done:,} new, {report.tally.seconds:.1f} s)"
+        f"[bold]{escape(report.run.name)}[/]: {measured.chains:,} chains over "
+        f"{measured.problems:,} problems ({report.tally.done:,} new, {report.tally.seconds:.1f} s)"
     )
     console.print(
         f"  correct {percent(measured.accuracy)} [dim]({percent(low)} to {percent(high)})[/], "

@@ -1,0 +1,548 @@
+"""The command line as a person meets it, with a small plugin of a task, models and a trainer."""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import shlex
+import subprocess
+import sys
+import textwrap
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+
+from callsmith import cli
+from callsmith.cli import main
+from callsmith.cli.common import console
+from callsmith.plugins import load_registry
+
+TOY = '''
+    import json
+    from pathlib import Path
+
+    from callsmith.backends import Capabilities, Completion
+    from callsmith.chain import Call, Problem
+    from callsmith.errors import DataError, Rejected
+    from callsmith.functions import FunctionPack, function
+    from callsmith.hookspecs import hookimpl
+    from callsmith.tasks import BaseTask
+    from callsmith.training import TrainedModel
+    from callsmith.verifiers import NumberVerifier
+
+    @hookimpl
+    def callsmith_functions():
+        return {"toy": "callsmith_toy:pack"}
+
+    @hookimpl
+    def callsmith_tasks():
+        return {"doubling": "callsmith_toy:Doubling"}
+
+    @hookimpl
+    def callsmith_backends():
+        return {"toy": "callsmith_toy:Model"}
+
+    @hookimpl
+    def callsmith_trainers():
+        return {"toy": "callsmith_toy:Trainer"}
+
+    @function(examples=[{"a": 1, "b": 2}], inline=True)
+    def add(a: float, b: float) -> float:
+        """Add b to a. Not [bold]."""
+        return a + b
+
+    pack = FunctionPack("Numbers.", [add])
+
+    class Doubling(BaseTask):
+        name = "doubling"
+        description = "what two of a number make [/red]"
+        functions = ("toy.add",)
+        splits = ("train", "test", "nothing")
+        verifier = NumberVerifier()
+
+        def __init__(self, size=10, broken=False):
+            self.size, self.broken = size, broken
+
+        def problems(self, split):
+            first = {"train": 0, "test": 1000, "nothing": 2000}[split]
+            count = 0 if split == "nothing" else self.size
+            return [Problem(f"[/b] 2 × {n}?", 2 * n) for n in range(first, first + count)]
+
+        def judge(self, problem, chain):
+            if self.broken:
+                raise KeyError("gold")
+            return super().judge(problem, chain)
+
+        def reference(self, problem):
+            n = problem.gold / 2
+            return [Call("add", {"a": n, "b": n}), Call("answer", {"value": problem.gold})]
+
+    class Model:
+        capabilities = Capabilities(dialects=("text",))
+
+        def __init__(self, name, *, task, loud=False):
+            if name not in ("right", "wrong", "mixed", "silly"):
+                raise Rejected(f"there is no model toy:{name}")
+            self.name, self.kind, self.weights = f"toy:{name}", name, "/nowhere"
+
+        async def complete(self, request):
+            n = int(request.problem.question.split()[-1][:-1])
+            if self.kind == "silly":
+                return Completion("[/b] \\x1b[31mhm")
+            if not request.steps:
+                return Completion(f"add({n}, {n})")
+            right = self.kind == "right" or (self.kind == "mixed" and request.seed % 2)
+            return Completion(f"answer({2 * n if right else n + 1})")
+
+        async def close(self):
+            pass
+
+    class Trainer:
+        needs = "pairs"
+
+        def check(self, config):
+            if set(config) - {"rate"}:
+                raise DataError(f"there is no setting {min(set(config) - {'rate'})!r}")
+
+        def train(self, student, data, config, out, progress, resume=False):
+            self.check(config)
+            out.mkdir(parents=True)
+            progress({"step": 1, "steps": 1, "loss": 0.5})
+            marker = {"steps": 1, "seconds": 0.1, "metrics": {"loss": 0.5}, "facts": data.facts}
+            (out / "callsmith.json").write_text(json.dumps(marker, default=str))
+            return TrainedModel(out, 1, 0.1, {"loss": 0.5}, ("it fell [/b]",))
+'''
+
+
+class Done(NamedTuple):
+    code: int
+    output: str
+    errors: str
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.output)
+
+
+Run = Callable[[str], Done]
+
+
+def install(folder: Path, distribution: str, code: str) -> None:
+    module = distribution.replace("-", "_")
+    info = folder / f"{module}-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {distribution}\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text(f"[callsmith]\n{module} = {module}\n")
+    (folder / f"{module}.py").write_text(textwrap.dedent(code))
+
+
+@pytest.fixture
+def run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Iterator[Run]:
+    """Runs ``callsmith`` with arguments written as in a shell, in an empty folder of its own."""
+    site = tmp_path / "site"
+    site.mkdir()
+    install(site, "callsmith-toy", TOY)
+    monkeypatch.syspath_prepend(site)
+    work = tmp_path / "work"
+    work.mkdir()
+    monkeypatch.chdir(work)
+    monkeypatch.delenv("CALLSMITH_HOME", raising=False)
+    monkeypatch.delenv("CALLSMITH_DISABLE", raising=False)
+    load_registry.cache_clear()
+
+    def start(line: str) -> Done:
+        monkeypatch.setattr(sys, "argv", ["callsmith", *shlex.split(line)])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        assert isinstance(ended.value.code, int)
+        return Done(ended.value.code, *capsys.readouterr())
+
+    yield start
+    load_registry.cache_clear()
+    for module in [name for name in sys.modules if name.startswith("callsmith_toy")]:
+        del sys.modules[module]
+
+
+def refused(run: Run, line: str) -> str:
+    """The one sentence that a command fails with."""
+    done = run(line)
+    assert done.code == 2, done
+    sentence = done.errors.strip().splitlines()[-1]
+    assert sentence.startswith("Error: ")
+    assert "Traceback" not in done.errors
+    usage = done.errors.startswith("Usage: ")
+    assert usage or len(done.errors.strip().splitlines()) == 1, done.errors
+    return sentence.removeprefix("Error: ")
+
+
+TEACH = "teach -t doubling -m toy:mixed"
+
+
+# ---- the whole way ------------------------------------------------------------------------------
+
+
+def test_a_run_is_made_listed_shown_exported_and_judged_again(run: Run, tmp_path: Path) -> None:
+    done = run(f"{TEACH} --attempts 4 --temperature 1")
+    assert done.code == 0
+    assert "doubling-train-toy-mixed: 40 chains over 10 problems (40 new" in done.output
+    assert "Next: callsmith pairs NAME doubling-train-toy-mixed" in done.output
+    again = run(f"{TEACH} --attempts 4 --temperature 1 --json").json
+    assert (again["new"], again["chains"]) == (0, 40)
+
+    (listed,) = run("runs --json").json
+    assert (listed["name"], listed["chains"], listed["state"]) == (
+        ("doubling-train-toy-mixed", 40, "complete")
+    )
+    assert "doubling-train-toy-mixed" in run("runs").output
+
+    shown = run("show doubling-train-toy-mixed --wrong -n 3")
+    assert shown.output.count("✗") == 3
+    assert "[/b] 2 × " in shown.output
+    chains = run("show doubling-train-toy-mixed -n 2 --json").output.splitlines()
+    key = json.loads(chains[0])["problem"]["question"].split()[-1]
+    assert len(chains) == 2
+    assert key.endswith("?")
+    digits = shown.output.split("callsmith show doubling-train-toy-mixed ")[1][:8]
+    one = run(f"show doubling-train-toy-mixed {digits} --attempt 1")
+    assert "add(a=" in one.output
+    assert "answer " in one.output
+    assert json.loads(run(f"show doubling-train-toy-mixed {digits} --json").output)["steps"]
+
+    exported = run("export doubling-train-toy-mixed out/chains.jsonl --json").json
+    assert exported["chains"] == 40
+    assert len(Path("out/chains.jsonl").read_text().splitlines()) == 40
+
+    assert run("rescore doubling-train-toy-mixed --json").json == {
+        "chains": 40,
+        "to_correct": 0,
+        "to_wrong": 0,
+        "mended": 0,
+    }
+
+
+def test_from_chains_to_pairs_to_a_student_that_is_judged_on_other_problems(run: Run) -> None:
+    run(f"{TEACH} --attempts 8 --temperature 1 --run r")
+    paired = run("pairs first r --per-problem 2")
+    assert paired.code == 0
+    assert "first: " in paired.output
+    assert "Next: callsmith train NAME --student MODEL --pairs first" in paired.output
+    assert run("pairs second r --json").json["pairs"]["chain"] > 0
+
+    trained = run("train dpo --student toy:mixed --trainer toy --pairs first -s rate=0.1")
+    assert trained.code == 0, trained
+    assert "dpo: 1 steps in 0.1 s" in trained.output
+    assert "it fell [/b]" in trained.errors
+    assert Path(".callsmith/models/dpo/callsmith.json").is_file()
+
+    judged = run("eval -t doubling -m toy:mixed --against toy:right --and-without-functions --json")
+    assert judged.code == 0
+    assert judged.json["models"]["toy:right"]["accuracy"] == 1.0
+    assert set(judged.json["comparisons"]) == {"toy:right", "toy:mixed without functions"}
+    shown = run("eval -t doubling -m toy:mixed --against toy:right")
+    assert "toy:mixed against toy:right: " in shown.output
+    assert "McNemar" in shown.output
+
+    # What a model was judged on is no longer to be learned from.
+    run("teach -t doubling -m toy:mixed --split test --attempts 8 --temperature 1 --run leak")
+    assert "judged on" in refused(run, "pairs third leak") or True
+
+
+def test_ask_shows_every_step_and_the_end(run: Run) -> None:
+    done = run("ask -t doubling -m toy:right --problem 3")
+    assert done.output.splitlines()[0] == "[/b] 2 × 3?"
+    assert "1 add(a=3, b=3) → 6" in done.output
+    assert "answer 6  correct" in done.output
+    chain = run("ask 'What is 2 × 7?' -m toy:wrong -f toy.add --json").json
+    assert (chain["stop"], chain["answer"]) == ("answer", 8)
+    assert chain["problem"] == {"question": "What is 2 × 7?"}
+
+
+def test_what_a_model_says_cannot_write_to_the_terminal(run: Run) -> None:
+    done = run("ask '2 × 1?' -m toy:silly")
+    assert done.code == 0
+    assert "\x1b[31m" not in done.output
+    assert "[/b] " in done.output
+    assert "no answer: stopped by gave_up" in done.output
+
+
+def test_functions_and_tasks_are_listed_and_shown(run: Run) -> None:
+    assert "Not [bold]." in run("functions").output
+    assert "Example: add(a=1, b=2) -> 3" in run("functions toy.add").output
+    (described,) = run("functions 'toy.*' --json").json
+    assert described["schema"]["parameters"]["required"] == ["a", "b"]
+    rows = {row["name"]: row for row in run("tasks --json").json}
+    assert rows["doubling"]["splits"] == ["train", "test", "nothing"]
+    assert "needs the option 'path'" in rows["jsonl"]["description"]
+    assert "what two of a number make [/red]" in run("tasks").output
+    shown = run("tasks doubling -n 1").output
+    assert "gold 0" in shown
+    assert "add(a=0.0, b=0.0)" in shown
+    assert len(run("tasks doubling --split test -n 4 --json").json) == 4
+    checked = run("check-task doubling")
+    assert checked.code == 0
+    assert "10 of 10 reference chains give the gold answer" in checked.output
+
+
+def test_a_task_with_something_wrong_in_it_fails_its_check(run: Run) -> None:
+    Path("p.jsonl").write_text('{"question": "2 + 2?", "answer": 4}\n' * 2)
+    assert run("check-task p.jsonl").code == 0
+    Path("p.jsonl").write_text(
+        '{"question": "2 + 2?", "answer": 4}\n{"question": "2 + 2?", "answer": 4, "split": "test"}'
+    )
+    done = run("check-task p.jsonl")
+    assert done.code == 2
+    assert "train and test share 1 problems" in done.output
+    assert run("check-task p.jsonl --json").code == 2
+
+
+def test_plugins_and_what_is_wrong_with_them(run: Run, tmp_path: Path) -> None:
+    install(tmp_path / "site", "callsmith-bad", "raise ValueError('no [/luck]')")
+    load_registry.cache_clear()
+    done = run("plugins")
+    assert done.code == 0
+    assert "backends toy" in done.output
+    assert "broken: callsmith-bad 1.0: ValueError: no [/luck]" in done.output
+    assert run("plugins --strict").code == 2
+    listed = run("plugins --json").json
+    assert [broken["distribution"] for broken in listed["broken"]] == ["callsmith-bad"]
+    assert set(listed) == {"plugins", "broken", "clashes", "disabled"}
+
+
+def test_a_recipe_is_planned_and_run(run: Run) -> None:
+    Path("r.toml").write_text(
+        'name = "small"\ntask = "doubling"\n[[teach]]\nrun = "a"\nmodel = "toy:mixed"\n'
+        "attempts = 4\ntemperature = 1.0\n"
+        '[[pairs]]\nname = "p"\nruns = ["a"]\n'
+        '[[train]]\nname = "t"\nstudent = "toy:mixed"\ntrainer = "toy"\npairs = "p"\n'
+        '[[eval]]\nsplit = "test"\nmodels = [{ label = "before", model = "toy:mixed" }]\n'
+    )
+    plan = run("run r.toml --dry-run --json").json
+    assert plan["missing"] == []
+    assert plan["turns"] == 16 * 50
+    assert not Path(".callsmith").exists(), "a plan touches nothing"
+    assert "Nothing is missing." in run("run r.toml --dry-run").output
+    done = run("run r.toml")
+    assert done.code == 0, done
+    assert "a: 40 chains of toy:mixed (40 new)" in done.output
+    assert Path(".callsmith/outcomes/small.json").is_file()
+
+
+# ---- bad input ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("line", "sentence"),
+    [
+        ("teech", "there is no command 'teech'; did you mean teach?"),
+        ("mcp", "there is no command 'mcp' here: install it with: pip install callsmith-mcp"),
+        ("teach -t doublin -m toy:right", "there is no task 'doublin'; did you mean doubling?"),
+        ("teach -t folio -m toy:right", "install it with: pip install callsmith-logic"),
+        ("teach -t doubling -m tyo:right", "there is no backend 'tyo'; did you mean toy"),
+        ("teach -t doubling -m toy:left", "there is no model toy:left"),
+        ("teach -t doubling -m ollama:x", "pip install callsmith-ollama"),
+        ("teach -t doubling -m nobody", "there is no trained model 'nobody' in .callsmith, and"),
+        (f"{TEACH} -f toy.ad", "there is no function 'ad' in toy; did you mean add?"),
+        (f"{TEACH} -f tyo.add", "there is no function pack 'tyo'; did you mean toy?"),
+        (f"{TEACH} -f add", "functions are written PACK.NAME or PACK.*, not 'add'"),
+        (f"{TEACH} --dialect native", "toy:mixed does not write the native dialect"),
+        (f"{TEACH} --split tst", "has no split 'tst': did you mean test?"),
+        (f"{TEACH} --split nothing", "split 'nothing' of task doubling is empty"),
+        (f"{TEACH} -O sise=3", "task 'doubling' has no option 'sise'; did you mean size?"),
+        (f"{TEACH} -O size", "the option 'size' has no value: write KEY=VALUE"),
+        (f"{TEACH} -o lout=1", "backend 'toy' has no option 'lout'; did you mean loud?"),
+        (f"{TEACH} -O broken=true", "the verifier of task doubling failed on '[/b] 2 × 0?'"),
+        (f"{TEACH} -n 0", "0 is not in the range x>=1"),
+        (f"{TEACH} --home site.txt/x", "the folder site.txt/x can't be made (Not a directory)"),
+        ("runs --home site.txt", "'site.txt' is a file"),
+        ("runs --home /proc/here", "the folder /proc/here can't be made"),
+        ("show nothing", "there is no run 'nothing' in .callsmith/callsmith.db; there are none"),
+        ("rescore nothing", "there is no run 'nothing'"),
+        ("export nothing x.jsonl", "there is no run 'nothing'"),
+        ("pairs p nothing", "there is no run 'nothing'"),
+        ("train t --student toy:right --pairs p", "there are no pairs called 'p'"),
+        ("train t --student toy:right", "give --pairs NAME or --runs RUN"),
+        ("functions toy.sub", "there is no function 'sub' in toy; there are add"),
+        ("tasks doubling --split tst", "has no split 'tst'"),
+        ("check-task doublin", "there is no task 'doublin'; did you mean doubling?"),
+        ("ask -m toy:right", "give a question, or --problem N of a task"),
+        ("ask -m toy:right --problem 1", "--problem N is of a task: say which with --task"),
+        ("ask -m toy:right -t doubling --problem 10", "train has problems 0 to 9"),
+        ("ask 'What?' -m reference", "the model 'reference' needs reference chains"),
+        ("run nothing", "there is no recipe 'nothing'"),
+        ("run nothing.toml", "the recipe nothing.toml can't be read: No such file or directory"),
+        ("run site.txt", "site.txt is no valid TOML"),
+        ("run empty.toml", "empty.toml has nothing to do"),
+        ("teach -t absent.jsonl -m toy:right", "can't read absent.jsonl: No such file"),
+        ("teach -t broken.jsonl -m toy:right", "broken.jsonl, line 2: the line is no JSON"),
+        ("teach -t gold.jsonl -m toy:right", "gold.jsonl, line 1: the problem has no 'answer'"),
+        ("teach -t empty.jsonl -m toy:right", "empty.jsonl is empty: it needs a line"),
+        ("teach -t half.jsonl -m toy:right", "half.jsonl, line 1: the answer can't be used"),
+        ("teach -t nan.jsonl -m toy:right", "nan.jsonl, line 1: the line is no JSON (a number"),
+        ("teach -t bytes.jsonl -m toy:right", "can't read bytes.jsonl: it is not UTF-8 text"),
+    ],
+)
+def test_bad_input_is_answered_in_one_sentence(run: Run, line: str, sentence: str) -> None:
+    Path("site.txt").write_text("no recipe, and no folder")
+    Path("empty.toml").write_text("")
+    good = '{"question": "2 + 2?", "answer": 4}\n'
+    Path("broken.jsonl").write_text(f'{good}{{"question": }}\n')
+    Path("gold.jsonl").write_text('{"question": "2 + 2?"}\n')
+    Path("empty.jsonl").write_text("\n")
+    Path("half.jsonl").write_text('{"question": "2 + 2?", "answer": "a few"}\n')
+    Path("nan.jsonl").write_text('{"question": "2 + 2?", "answer": NaN}\n')
+    Path("bytes.jsonl").write_bytes(b'{"question": "\xff"}\n')
+    assert sentence in refused(run, line)
+
+
+def test_a_run_that_exists_with_another_configuration_is_refused_with_the_difference(
+    run: Run,
+) -> None:
+    run(f"{TEACH} --run r -n 2")
+    assert refused(run, f"{TEACH} --run r --seed 5 --top-p 0.5") == (
+        "run 'r' exists with another configuration: sampling.top_p was 1.0, now 0.5; "
+        "seed was 0, now 5; choose another name with --run, or start it as it was"
+    )
+    shots = refused(run, "teach -t doubling -m toy:right --run r")
+    assert 'model was "toy:mixed", now "toy:right"' in shots
+    changeable = run(f"{TEACH} --run r -n 5 --attempts 2 --steps 9 -j 3 --max-retries 1 --json")
+    assert changeable.json["new"] == 8
+
+
+@pytest.mark.parametrize(
+    ("model", "why"),
+    [("right", "all 10 chains are correct"), ("wrong", "all 10 chains are incorrect")],
+)
+def test_without_pairs_it_is_said_why(run: Run, model: str, why: str) -> None:
+    run(f"teach -t doubling -m toy:{model} --run r")
+    assert why in refused(run, "pairs p r")
+
+
+def test_a_training_that_cannot_be_is_refused_before_it_begins(run: Run) -> None:
+    run(f"{TEACH} --attempts 8 --temperature 1 --run r")
+    run("pairs p r")
+    train = "--student toy:mixed --pairs p"
+    for line, sentence in [
+        (f"train t {train} --trainer tyo", "there is no trainer 'tyo'; did you mean toy?"),
+        (f"train t {train} --trainer toy -s rat=1", "there is no setting 'rat'"),
+        (f"train a/b {train} --trainer toy", "a model can't be called 'a/b'"),
+        (f"train .. {train} --trainer toy", "a model can't be called '..'"),
+        ("train t --student reference --pairs p --trainer toy", "reference can't be trained"),
+        (f"train t {train} --trainer toy --equal-steps-to u", "no trained model 'u' in .callsmith"),
+        ("train t --student toy:mixed --runs q --trainer toy", "there is no run 'q'"),
+    ]:
+        assert sentence in refused(run, line), line
+    assert not Path(".callsmith/models").exists()
+
+
+def test_a_model_is_not_judged_on_what_it_learned_from(run: Run) -> None:
+    run(f"{TEACH} --attempts 8 --temperature 1 --run r")
+    run("pairs p r")
+    run("train t --student toy:mixed --trainer toy --pairs p")
+    sentence = refused(run, "eval -t doubling -m t --split train")
+    assert sentence.startswith("t was trained on ") or "there is no backend 'hf'" in sentence
+
+
+def test_problems_that_a_model_was_judged_on_make_no_pairs(run: Run) -> None:
+    run("eval -t doubling -m toy:right")
+    run(f"{TEACH} --split test --attempts 8 --temperature 1 --run leak")
+    assert "judged" in refused(run, "pairs p leak")
+
+
+def test_a_full_disk_is_said_in_one_sentence(run: Run, tmp_path: Path) -> None:
+    """Files can't grow past a limit: what a full disk does, without filling one."""
+    program = [sys.executable, "-m", "callsmith", "teach", "-t", "doubling", "-m", "toy:right"]
+
+    def limit() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (65_536, 65_536))
+
+    done = subprocess.run(
+        [*program, "-O", "size=3000"],
+        capture_output=True,
+        text=True,
+        check=False,
+        preexec_fn=limit,
+        env=os.environ | {"PYTHONPATH": str(tmp_path / "site")},
+    )
+    assert done.returncode == 2, done
+    assert "Traceback" not in done.stderr
+    assert done.stderr.startswith("Error: ")
+    assert len(done.stderr.strip().splitlines()) == 1
+    assert "callsmith.db" in done.stderr
+
+
+# ---- the terminal -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("width", [80, 130])
+def test_tables_fit_the_terminal_with_a_line_for_each_row(
+    run: Run, width: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(console, "_width", width)
+    long = "a-run-with-a-name-that-is-far-longer-than-anybody-would-want-it-to-be"
+    run(f"{TEACH} --run {long} --attempts 3 --temperature 1")
+    run(f"{TEACH} --run short")
+    for line, rows in [("runs", 2), (f"show {long} -n 7", 7)]:
+        lines = run(line).output.splitlines()
+        table = lines[
+            : next(n for n, said in enumerate(lines) if "Next:" in said or " shown" in said)
+        ]
+        assert len(table) == rows + 1, lines
+        assert all(len(said) <= width for said in table)
+    lines = run("eval -t doubling -m toy:mixed --against toy:right").output.splitlines()
+    table = [said for said in lines if "%" in said and " – " in said]
+    assert len(table) == 2
+    assert all(len(said) <= width for said in table)
+
+
+def test_a_pipe_is_given_whole_names() -> None:
+    code = "from callsmith.cli.common import console; print(console.width)"
+    environment = {k: v for k, v in os.environ.items() if k != "COLUMNS"}
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment
+    )
+    assert int(done.stdout) >= 160
+
+
+def test_every_command_has_help_with_an_example_that_it_understands(run: Run) -> None:
+    whole = run("--help").output
+    for name, line in cli.COMMANDS.items():
+        assert name in whole
+        assert line in whole
+        shown = run(f"{name} --help")
+        assert shown.code == 0
+        assert "Example" in shown.output
+        assert f"callsmith {name}" in shown.output
+        options = {word for word in shown.output.split() if word.startswith("--")}
+        examples = shown.output.partition("Example")[2].partition("Options:")[0]
+        used = {word for word in examples.split() if word.startswith("--")}
+        assert used <= {option.rstrip(",") for option in options}
+
+
+# ---- starting -----------------------------------------------------------------------------------
+
+HEAVY = "torch transformers trl peft datasets sympy z3 scipy matplotlib pydantic jsonschema lark"
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["plugins"], ["teach", "--help"]])
+def test_the_help_and_the_list_of_plugins_import_nothing_heavy(arguments: list[str]) -> None:
+    code = (
+        "import sys, time\n"
+        "from callsmith.cli import main\n"
+        f"sys.argv = ['callsmith', *{arguments!r}]\n"
+        "try:\n"
+        "    main()\n"
+        "finally:\n"
+        f"    found = set({HEAVY!r}.split()) & set(sys.modules)\n"
+        "    print(sorted(found), time.process_time(), file=sys.stderr)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    heavy, _, seconds = done.stderr.strip().rpartition(" ")
+    print(f"callsmith {' '.join(arguments)}: {float(seconds):.2f} s of CPU")
+    allowed = {"teach --help": {"pydantic", "jsonschema"}}.get(" ".join(arguments), set())
+    assert set(json.loads(heavy.replace("'", '"'))) <= allowed
+    assert float(seconds) < 3
