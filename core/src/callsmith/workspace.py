@@ -272,10 +272,10 @@ class Workspace:
         async def work() -> RunReport:
             task = self.task(config)
             problems = problems_of(task, config.split, config.limit, config.seed)
+            if purpose == "eval":
+                self._refuse_trained_on(config, problems)
             backend = self.backend(config.model, task, config.model_options)
             try:
-                if purpose == "eval":
-                    self._refuse_trained_on(config, problems)
                 async with Workers() as workers:
                     prompt = await self.prompt(config, task, backend, workers)
                 with self.store() as store:

@@ -256,6 +256,9 @@ def test_another_training_is_not_gone_on_from(
         DPO().train(
             str(student), data, {**QUICK, "beta": 0.5}, tmp_path / "out", quiet, resume=True
         )
+    other = replace(data, facts={"student_weights": "made anew"})
+    with pytest.raises(DataError, match="made anew"):
+        DPO().train(str(student), other, QUICK, tmp_path / "out", quiet, resume=True)
     with pytest.raises(DataError, match="holds a trained model"):
         DPO().train(str(student), data, QUICK, tmp_path / "out", quiet)
     (tmp_path / "mine").mkdir()

@@ -95,7 +95,8 @@ def main() -> None:
     """The ``callsmith`` command."""
     try:
         code = callsmith(standalone_mode=False)
-        sys.exit(code if isinstance(code, int) else 0)
+        if isinstance(code, int) and code:  # what a command gave to Exit
+            sys.exit(code)
     except click.ClickException as error:
         error.show()
         sys.exit(2)

@@ -8,6 +8,7 @@ from rich.panel import Panel
 from rich.text import Text
 
 from callsmith.chain import Chain, Step, Verdict
+from callsmith.cli.common import visible
 from callsmith.functions import format_call, render_value
 
 
@@ -32,12 +33,13 @@ def show_step(step: Step, number: int) -> Text:
         lines.append(step.text.strip() or "(nothing)", style="magenta")
         lines.append(f"\n   ✗ {step.fault.kind}: {step.fault.message}\n", style="red")
     lines.rstrip()
+    lines.plain = visible(lines.plain)
     return lines
 
 
 def show_chain(chain: Chain, verdict: Verdict | None = None) -> RenderableType:
     """The whole chain: problem, steps, answer, verdict."""
-    parts: list[RenderableType] = [Text(chain.problem.text), Text()]
+    parts: list[RenderableType] = [Text(visible(chain.problem.text)), Text()]
     parts += [show_step(step, number) for number, step in enumerate(chain.steps, 1)]
     parts.append(Text())
     parts.append(show_end(chain, verdict))
@@ -63,4 +65,5 @@ def show_end(chain: Chain, verdict: Verdict | None = None) -> Text:
     spent = [f"{len(chain.steps)} steps", f"{len(chain.calls)} calls"]
     spent += [f"{tokens:,} tokens"] if tokens else []
     end.append(f"  {', '.join(spent)}, {chain.seconds:.2f} s", style="dim")
+    end.plain = visible(end.plain)
     return end

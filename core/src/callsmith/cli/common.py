@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -186,7 +187,13 @@ def table(*columns: str, title: str = "", right: Sequence[str] = (), fold: str =
 
 def cell(value: object, style: str = "") -> Text:
     """A table's cell in one line, shortened where there is no room."""
-    return Text(" ".join(str(value).split()), style, no_wrap=True, overflow="ellipsis")
+    text = visible(" ".join(str(value).split()))
+    return Text(text, style, no_wrap=True, overflow="ellipsis")
+
+
+def visible(text: str) -> str:
+    """The text without what would steer the terminal: models and data sets may write anything."""
+    return re.sub(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]", "\ufffd", text)
 
 
 def is_narrow() -> bool:

@@ -84,6 +84,8 @@ class Training:
         return {
             "trainer": self.trainer,
             "student": self.student,
+            # The caller knows when other weights stand under the same name.
+            "weights": self.facts.get("student_weights", ""),
             "examples": len(self.plan.examples),
             "tokens": tokens.hexdigest()[:16],
             **asdict(self.settings),
