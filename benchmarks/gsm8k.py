@@ -20,10 +20,11 @@ from rich.markup import escape
 from rich.table import Table
 
 from callsmith.chain import Call, Chain, Problem, Result, Verdict
+from callsmith.configs import RolloutConfig
 from callsmith.errors import CallsmithError
 from callsmith.functions import format_call
 from callsmith.jsonl import read_jsonl
-from callsmith.workspace import RolloutConfig, Workspace
+from callsmith.workspace import Workspace
 from callsmith_math.annotations import read_annotations, recorded_script
 from callsmith_math.gsm8k import GSM8K
 

@@ -9,11 +9,12 @@ from typing import Any, cast
 import pytest
 
 from callsmith.chain import Chain, Problem, Verdict
+from callsmith.configs import RolloutConfig
 from callsmith.errors import DataError
 from callsmith.evaluation import Evaluation, evaluate
 from callsmith.pipeline import Outcome, Watcher, load_outcome, outcome_path, run_recipe
 from callsmith.recipe import EvalPart, Recipe
-from callsmith.workspace import RolloutConfig, Workspace
+from callsmith.workspace import Workspace
 
 
 class Judging(Workspace):

@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pytest
 
+from callsmith.configs import RolloutConfig, TrainConfig
 from callsmith.errors import CallsmithError, DataError, PluginError
 from callsmith.pairs import PairConfig
 from callsmith.plugins import load_registry
 from callsmith.recipe import EvalPart, Recipe, load_recipe, plan_recipe
-from callsmith.workspace import RolloutConfig, TrainConfig
 
 WHOLE = """
 name = "whole"

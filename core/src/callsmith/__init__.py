@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from callsmith.chain import Call, Chain, PreferencePair, Problem, Result, Step, Verdict
+    from callsmith.configs import RolloutConfig, TrainConfig
     from callsmith.errors import CallsmithError
     from callsmith.evaluation import compare
     from callsmith.functions import Context, Example, Function, FunctionPack, function
     from callsmith.jsonl import JsonlTask
     from callsmith.pairs import PairConfig
     from callsmith.tasks import BaseTask, Task
-    from callsmith.workspace import RolloutConfig, TrainConfig, Workspace, solve
+    from callsmith.workspace import Workspace, solve
 
 __version__ = "0.1.0"
 
@@ -28,7 +29,8 @@ _MODULES = {
     "pairs": ("PairConfig",),
     "jsonl": ("JsonlTask",),
     "tasks": ("BaseTask", "Task"),
-    "workspace": ("RolloutConfig", "TrainConfig", "Workspace", "solve"),
+    "configs": ("RolloutConfig", "TrainConfig"),
+    "workspace": ("Workspace", "solve"),
 }
 _HOMES = {name: module for module, names in _MODULES.items() for name in names}
 

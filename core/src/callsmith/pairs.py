@@ -12,10 +12,10 @@ import random
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Literal, TypeAlias, get_args
+from typing import Any, Literal, TypeAlias, get_args
 
 from callsmith.attempts import Attempts, Cause, length, why_incorrect
-from callsmith.chain import JSON, Chain, Dialect, PreferencePair, Verdict
+from callsmith.chain import JSON, Chain, Dialect, PreferencePair, Setup, Verdict
 from callsmith.errors import DataError
 
 Method: TypeAlias = Literal["chain", "fault", "both"]
@@ -180,3 +180,21 @@ def _statistics(
         chosen_shorter=sum(difference < 0 for difference in longer),
         chosen_longer=sum(difference > 0 for difference in longer),
     )
+
+
+def chosen_chains(pairs: Sequence[PreferencePair]) -> list[Chain]:
+    """The chosen sides of the pairs as chains, each once: what an SFT control learns from."""
+    chains = [
+        Chain(
+            pair.problem,
+            Setup(dialect=pair.dialects[0]),
+            pair.prefix + pair.chosen,
+            stop="answer",
+        )
+        for pair in pairs
+    ]
+    unique: dict[Any, Chain] = {}
+    for chain in chains:
+        turns = tuple(step.text or repr(step.calls) for step in chain.steps)
+        unique.setdefault((chain.problem.key, turns), chain)
+    return list(unique.values())

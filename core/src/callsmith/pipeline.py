@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from callsmith.chain import JSON, Chain, Verdict
+from callsmith.configs import RolloutConfig, TrainConfig
 from callsmith.errors import DataError
 from callsmith.evaluation import Comparison, Evaluation, compare
 from callsmith.pairs import PairStatistics
@@ -24,7 +25,7 @@ from callsmith.rollout import Tally
 from callsmith.runs import nearest
 from callsmith.tasks import problems_of
 from callsmith.training import TrainedModel
-from callsmith.workspace import RolloutConfig, TrainConfig, Workspace
+from callsmith.workspace import Workspace
 
 
 @dataclass

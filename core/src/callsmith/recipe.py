@@ -16,10 +16,10 @@ from pathlib import Path
 from typing import Any
 
 from callsmith.chain import JSON
+from callsmith.configs import RolloutConfig, TrainConfig
 from callsmith.errors import CallsmithError, DataError
 from callsmith.pairs import PairConfig
 from callsmith.plugins import Registry
-from callsmith.workspace import RolloutConfig, TrainConfig
 
 
 @dataclass(frozen=True, kw_only=True)

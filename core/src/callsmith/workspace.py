@@ -7,16 +7,14 @@ is recorded.
 from __future__ import annotations
 
 import asyncio
-import hashlib
-import re
 from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, TypeVar, cast
 
 from callsmith import agent
-from callsmith.agent import Limits, worked_examples
+from callsmith.agent import worked_examples
 from callsmith.backends import Backend
 from callsmith.chain import (
     JSON,
@@ -24,11 +22,11 @@ from callsmith.chain import (
     Dialect,
     PreferencePair,
     Problem,
-    Sampling,
     Setup,
     Step,
     Verdict,
 )
+from callsmith.configs import PromptConfig, RolloutConfig, TrainConfig
 from callsmith.control import answer_function, reasoning
 from callsmith.dialects import Prompt
 from callsmith.errors import DataError, PluginError, Rejected
@@ -36,8 +34,8 @@ from callsmith.evaluation import Evaluation, evaluate
 from callsmith.functions import functions_hash
 from callsmith.isolation import Workers
 from callsmith.jsonl import JsonlTask
-from callsmith.models import ModelFolder, trained_names
-from callsmith.pairs import PairConfig, PairStatistics, build_pairs, usable
+from callsmith.models import ModelFolder, trained_names, weights_hash
+from callsmith.pairs import PairConfig, PairStatistics, build_pairs, chosen_chains, usable
 from callsmith.plugins import Registry, load_registry
 from callsmith.rollout import Rollout, Tally
 from callsmith.runs import Run
@@ -46,101 +44,6 @@ from callsmith.tasks import BaseTask, FunctionRef, Task, problems_of
 from callsmith.training import TrainedModel, TrainingData
 
 T = TypeVar("T")
-
-
-@dataclass(frozen=True)
-class PromptConfig:
-    """What a model is shown before the problem.
-
-    ``dialect`` auto takes the first that the model can do; ``shots`` is how many of the task's
-    worked examples are shown (None: as many as the model was trained with, else all);
-    ``functions`` replaces the task's own (empty: none but ``answer``).
-    """
-
-    task: str
-    task_options: Mapping[str, JSON] = field(default_factory=dict)
-    dialect: Literal["auto", "text", "native"] = "auto"
-    shots: int | None = None
-    functions: tuple[FunctionRef, ...] | None = None
-    forget_faults: bool = False
-
-
-LEAST: Mapping[str, int] = {
-    "shots": 0,
-    "limit": 1,
-    "attempts": 1,
-    "temperature": 0,
-    "top_p": 0,
-    "max_tokens": 1,
-    "steps": 1,
-    "concurrency": 1,
-    "max_retries": 0,
-}
-
-
-@dataclass(frozen=True, kw_only=True)
-class RolloutConfig(PromptConfig):
-    """One run: which problems, which model, how sampled, how often.
-
-    ``run`` names it (made from task, split and model if empty). ``attempts`` is how many chains
-    each problem gets. ``limit`` takes so many problems, chosen by the seed; ``concurrency`` None
-    takes what suits the backend. Raises DataError for a number below its `LEAST`.
-    """
-
-    model: str
-    split: str = "train"
-    run: str = ""
-    limit: int | None = None
-    attempts: int = 1
-    seed: int = 0
-    temperature: float = 0.0
-    top_p: float = 1.0
-    max_tokens: int = 512
-    steps: int = 16
-    concurrency: int | None = None
-    max_retries: int = 8
-    model_options: Mapping[str, JSON] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        for name, least in LEAST.items():
-            value = getattr(self, name)
-            if value is not None and value < least:
-                raise DataError(f"{name} must be at least {least}, not {value}")
-
-    @property
-    def name(self) -> str:
-        """The run's name: the one given, or ``task-split-scheme-model`` without folders and URL."""
-        scheme, _, rest = self.model.partition("@")[0].partition(":")
-        parts = [Path(self.task).stem, self.split, scheme, rest.rstrip("/").rpartition("/")[2]]
-        parts += ["no-functions"] if self.functions == () else []
-        made = "-".join(filter(None, parts))
-        return self.run or "".join(c if c.isalnum() or c in "._" else "-" for c in made)
-
-
-@dataclass(frozen=True, kw_only=True)
-class TrainConfig(PromptConfig):
-    """One training: the student, the trainer, and what it learns from.
-
-    ``pairs`` names a set of pairs; a trainer that needs chains takes the chosen ones. Or ``runs``
-    names runs whose correct chains it takes. ``equal_steps_to`` and ``equal_compute_to`` name a
-    trained model whose optimizer steps or compute this training takes on. ``config`` is the
-    trainer's own.
-    """
-
-    name: str
-    student: str
-    trainer: str = "dpo"
-    pairs: str = ""
-    runs: tuple[str, ...] = ()
-    equal_steps_to: str = ""
-    equal_compute_to: str = ""
-    config: Mapping[str, JSON] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        if not re.fullmatch(r"\w[\w.-]*", self.name):
-            raise DataError(
-                f"a model can't be called {self.name!r}: letters, digits, '.', '_' and '-' only"
-            )
 
 
 @dataclass(frozen=True)
@@ -246,8 +149,8 @@ class Workspace:
                         backend,
                         prompt,
                         workers,
-                        sampling=_sampling(config),
-                        limits=Limits(steps=config.steps),
+                        sampling=config.sampling,
+                        limits=config.limits,
                         setup=self._setup(config, prompt),
                         seed=config.seed,
                         on_step=on_step,
@@ -285,8 +188,8 @@ class Workspace:
                         backend=backend,
                         prompt=prompt,
                         setup=self._setup(config, prompt),
-                        sampling=_sampling(config),
-                        limits=Limits(steps=config.steps),
+                        sampling=config.sampling,
+                        limits=config.limits,
                         seed=config.seed,
                         concurrency=config.concurrency or backend.capabilities.concurrency,
                         max_retries=config.max_retries,
@@ -468,7 +371,7 @@ class Workspace:
             "model": config.model.partition("@")[0],
             "weights": weights_hash(weights) if weights else "",
             "dialect": prompt.dialect,
-            "sampling": asdict(_sampling(config)),
+            "sampling": asdict(config.sampling),
             "forget_faults": config.forget_faults,
             "functions": functions_hash(prompt.functions.values()),
             "prompt": prompt.hash,
@@ -478,7 +381,7 @@ class Workspace:
             "purpose": purpose,
             "limit": config.limit,
             "attempts": config.attempts,
-            "steps": config.steps,
+            "limits": asdict(config.limits),
             "concurrency": config.concurrency,
             "model": config.model,
         }
@@ -491,7 +394,7 @@ class Workspace:
             task=config.task,
             split=config.split,
             dialect=prompt.dialect,
-            sampling=_sampling(config),
+            sampling=config.sampling,
             forget_faults=config.forget_faults,
             functions=functions_hash(prompt.functions.values()),
             prompt=prompt.hash,
@@ -517,44 +420,6 @@ def solve(
     chosen = None if functions is None else tuple(functions)
     config = RolloutConfig(task=task, model=model, functions=chosen, **settings)
     return Workspace().solve(problem, config)
-
-
-def _sampling(config: RolloutConfig) -> Sampling:
-    return Sampling(config.temperature, config.top_p, config.max_tokens)
-
-
-def chosen_chains(pairs: Sequence[PreferencePair]) -> list[Chain]:
-    """The chosen sides of the pairs as chains, each once: what an SFT control learns from."""
-    chains = [
-        Chain(
-            pair.problem,
-            Setup(dialect=pair.dialects[0]),
-            pair.prefix + pair.chosen,
-            stop="answer",
-        )
-        for pair in pairs
-    ]
-    unique: dict[Any, Chain] = {}
-    for chain in chains:
-        turns = tuple(step.text or repr(step.calls) for step in chain.steps)
-        unique.setdefault((chain.problem.key, turns), chain)
-    return list(unique.values())
-
-
-def weights_hash(folder: str) -> str:
-    """What tells one set of weights from another: sizes, and the ends of each file.
-
-    Empty for a hub name: its own revision says it.
-    """
-    found = hashlib.sha256()
-    files = sorted(Path(folder).glob("*.safetensors")) if Path(folder).is_dir() else []
-    for file in files:
-        size = file.stat().st_size
-        with file.open("rb") as opened:
-            found.update(f"{file.name} {size}".encode() + opened.read(1 << 20))
-            opened.seek(max(0, size - (1 << 20)))
-            found.update(opened.read())
-    return found.hexdigest()[:16] if files else ""
 
 
 def _run(coroutine: Coroutine[Any, Any, T]) -> T:

@@ -252,7 +252,7 @@ def test_it_is_a_task_whose_examples_are_right_and_in_no_split() -> None:
 def test_mistakes_are_refused_in_one_sentence() -> None:
     with pytest.raises(DataError, match=r"no split 'dev': it has train, validation, test"):
         WordProblems().problems("dev")
-    with pytest.raises(DataError, match="size is 0"):
+    with pytest.raises(DataError, match="at least 1: not 0"):
         WordProblems(size=0)
     with pytest.raises(DataError, match="it has no plan"):
         WordProblems().reference(Problem("How many?", gold=1))

@@ -13,12 +13,13 @@ import pytest
 
 from callsmith.chain import Call, Chain, Fault, Problem, Result, Setup, Step, Verdict
 from callsmith.cli import main
+from callsmith.configs import RolloutConfig, TrainConfig
 from callsmith.evaluation import compare, evaluate
 from callsmith.pairs import build_pairs
 from callsmith.pipeline import Outcome, load_outcome, outcome_path
 from callsmith.recipe import EvalPart, PairsPart, Recipe
 from callsmith.training import TrainedModel
-from callsmith.workspace import RolloutConfig, TrainConfig, Workspace
+from callsmith.workspace import Workspace
 from callsmith_report import render
 from callsmith_report.curves import POINTS, training_curves
 from callsmith_report.examples import typical

@@ -7,9 +7,10 @@ import click
 from callsmith.chain import Problem, Step, dump
 from callsmith.cli.chains import show_end, show_step
 from callsmith.cli.common import console, home_option, json_option, read_settings
+from callsmith.configs import RolloutConfig
 from callsmith.rollout import judge
 from callsmith.tasks import problems_of
-from callsmith.workspace import RolloutConfig, Workspace
+from callsmith.workspace import Workspace
 
 
 @click.command("ask")

@@ -7,10 +7,11 @@ import click
 from rich.markup import escape
 
 from callsmith.cli.common import console, json_option, print_json, read_options
+from callsmith.configs import PromptConfig
 from callsmith.control import answer_function, reasoning
 from callsmith.isolation import Workers
 from callsmith.tasks import CheckReport, check_task
-from callsmith.workspace import PromptConfig, Workspace
+from callsmith.workspace import Workspace
 
 
 @click.command("check-task")

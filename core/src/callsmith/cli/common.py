@@ -121,6 +121,27 @@ def rollout_options(split: str) -> Callable[[F], F]:
                     help="Turns in one chain, at most.",
                 ),
                 click.option(
+                    "--calls",
+                    type=click.IntRange(1),
+                    default=64,
+                    show_default=True,
+                    help="Calls in one chain, at most.",
+                ),
+                click.option(
+                    "--tokens",
+                    type=click.IntRange(1),
+                    default=16_384,
+                    show_default=True,
+                    help="Tokens that a model may write in one chain.",
+                ),
+                click.option(
+                    "--seconds",
+                    type=click.FloatRange(0),
+                    default=600.0,
+                    show_default=True,
+                    help="Time for one chain, at most.",
+                ),
+                click.option(
                     "--concurrency",
                     "-j",
                     type=click.IntRange(1),

@@ -23,8 +23,9 @@ from callsmith.cli.common import (
     table,
 )
 from callsmith.cli.progress import rollout_progress
+from callsmith.configs import RolloutConfig
 from callsmith.evaluation import Comparison, Evaluation, compare
-from callsmith.workspace import RolloutConfig, Workspace
+from callsmith.workspace import Workspace
 
 
 @click.command("eval")

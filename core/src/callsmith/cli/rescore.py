@@ -8,8 +8,9 @@ import click
 from rich.markup import escape
 
 from callsmith.cli.common import console, home_option, json_option, print_json, read_options
+from callsmith.configs import PromptConfig
 from callsmith.rollout import judge
-from callsmith.workspace import PromptConfig, Workspace
+from callsmith.workspace import Workspace
 
 
 @click.command("rescore")

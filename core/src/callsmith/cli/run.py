@@ -21,6 +21,7 @@ from callsmith.cli.eval import describe_comparison, show_evaluations
 from callsmith.cli.pairs import show_statistics
 from callsmith.cli.progress import rollout_progress, training_progress
 from callsmith.cli.train import show_trained
+from callsmith.configs import RolloutConfig, TrainConfig
 from callsmith.evaluation import Evaluation
 from callsmith.pairs import PairStatistics
 from callsmith.pipeline import Outcome, run_recipe
@@ -28,7 +29,7 @@ from callsmith.recipe import PairsPart, Recipe, load_recipe, plan_recipe
 from callsmith.rollout import Tally
 from callsmith.tasks import problems_of
 from callsmith.training import TrainedModel
-from callsmith.workspace import RolloutConfig, TrainConfig, Workspace
+from callsmith.workspace import Workspace
 
 
 @click.command("run")

@@ -8,11 +8,12 @@ from rich.markup import escape
 
 from callsmith.chain import Problem
 from callsmith.cli.common import console, json_option, print_json, read_options, say_next, table
+from callsmith.configs import PromptConfig
 from callsmith.errors import CallsmithError
 from callsmith.functions import format_call, render_value
 from callsmith.plugins import Registry, load_registry
 from callsmith.tasks import FunctionRef, problems_of
-from callsmith.workspace import PromptConfig, Workspace
+from callsmith.workspace import Workspace
 
 
 @click.command("tasks")

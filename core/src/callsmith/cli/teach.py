@@ -20,8 +20,9 @@ from callsmith.cli.common import (
     say_next,
 )
 from callsmith.cli.progress import rollout_progress
+from callsmith.configs import RolloutConfig
 from callsmith.evaluation import evaluate
-from callsmith.workspace import RolloutConfig, Workspace
+from callsmith.workspace import Workspace
 
 
 @click.command("teach")

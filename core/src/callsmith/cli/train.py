@@ -16,9 +16,10 @@ from callsmith.cli.common import (
     say_next,
 )
 from callsmith.cli.progress import training_progress
+from callsmith.configs import TrainConfig
 from callsmith.store import Store
 from callsmith.training import TrainedModel
-from callsmith.workspace import TrainConfig, Workspace
+from callsmith.workspace import Workspace
 
 
 @click.command("train")

@@ -10,9 +10,10 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from callsmith.chain import JSON
 from callsmith.cli.common import counts, percent
+from callsmith.configs import RolloutConfig, TrainConfig
 from callsmith.pipeline import Outcome, load_outcome
 from callsmith.runs import Run
-from callsmith.workspace import RolloutConfig, TrainConfig, Workspace
+from callsmith.workspace import Workspace
 from callsmith_report import wording
 from callsmith_report.curves import HEIGHT, WIDTH, Curve, training_curves
 from callsmith_report.examples import example_pairs, mended

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
+from callsmith.configs import TrainConfig
 from callsmith.evaluation import Comparison, Evaluation, compare
 from callsmith.pipeline import Outcome
 from callsmith.recipe import EvalPart
-from callsmith.workspace import TrainConfig
 
 
 @dataclass(frozen=True)

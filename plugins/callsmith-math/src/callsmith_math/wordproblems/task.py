@@ -94,8 +94,8 @@ class WordProblems(BaseTask):
     )
 
     def __init__(self, seed: int = 0, size: int | None = None) -> None:
-        if size is not None and size < 1:
-            raise DataError(f"size is {size}, but a split of wordproblems needs at least 1 problem")
+        if size is not None and not (isinstance(size, int) and size >= 1):
+            raise DataError(f"size must be a whole number, at least 1: not {size!r}")
         self.seed = seed
         self.size = size
 
