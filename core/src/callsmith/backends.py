@@ -54,13 +54,15 @@ class Completion:
 class Capabilities:
     """What a model can do. The first dialect is the one that ``auto`` takes.
 
-    ``tool_role`` says whether its chat template has a role for results, which the text dialect
-    then uses; ``shots`` how many worked examples it was trained to be shown, None if that is all
-    the same; ``context`` is the window in tokens, 0 if unknown; ``concurrency`` the number of
-    chains in flight that suits it.
+    ``samples`` is False where temperature and seed mean nothing, as in a replay. ``tool_role`` says
+    whether its chat template has a role for results, which the text dialect then uses; ``shots``
+    how many worked examples it was trained to be shown, None if that is all the same; ``context``
+    is the window in tokens, 0 if unknown; ``concurrency`` the number of chains in flight that suits
+    it.
     """
 
     dialects: tuple[Dialect, ...] = ("native", "text")
+    samples: bool = True
     tool_role: bool = False
     shots: int | None = None
     context: int = 0
@@ -101,7 +103,7 @@ class ReplayBackend:
 
     name: str
     plan: Callable[[Problem, int], Sequence[Call]]
-    capabilities: Capabilities = Capabilities(dialects=("native",), concurrency=64)
+    capabilities: Capabilities = Capabilities(dialects=("native",), samples=False, concurrency=64)
 
     async def complete(self, request: Request) -> Completion:
         calls = self.plan(request.problem, request.attempt)

@@ -48,11 +48,12 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class RunReport:
-    """A run after a start of it: what it holds for the problems asked for."""
+    """A run after a start of it. ``warnings`` are what a person should look at."""
 
     run: Run
     problems: int
     tally: Tally
+    warnings: tuple[str, ...] = ()
 
 
 class AskTask(BaseTask):
@@ -179,6 +180,7 @@ class Workspace:
                 self._refuse_trained_on(config, problems)
             backend = self.backend(config.model, task, config.model_options)
             try:
+                able = backend.capabilities
                 async with Workers() as workers:
                     prompt = await self.prompt(config, task, backend, workers)
                 with self.store() as store:
@@ -191,7 +193,7 @@ class Workspace:
                         sampling=config.sampling,
                         limits=config.limits,
                         seed=config.seed,
-                        concurrency=config.concurrency or backend.capabilities.concurrency,
+                        concurrency=config.concurrency or able.concurrency,
                         max_retries=config.max_retries,
                     )
                     owed = store.owed(run, problems, config.attempts)
@@ -202,7 +204,10 @@ class Workspace:
                         on_record(tally, batch)
 
                     tally = await rollout.record(store, run, owed, tell)
-                    return RunReport(run, len(problems), tally)
+                    warnings = run.warnings
+                    if config.attempts > 1 and not config.temperature and able.samples:
+                        warnings += ("at temperature 0 the attempts are alike: sample higher",)
+                    return RunReport(run, len(problems), tally, warnings)
             finally:
                 await backend.close()
 

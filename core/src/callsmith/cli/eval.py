@@ -16,12 +16,11 @@ from callsmith.cli.common import (
     json_option,
     percent,
     print_json,
-    prompt_options,
     read_settings,
-    rollout_options,
     say_next,
     table,
 )
+from callsmith.cli.options import prompt_options, rollout_options
 from callsmith.cli.progress import rollout_progress
 from callsmith.configs import RolloutConfig
 from callsmith.evaluation import Comparison, Evaluation, compare

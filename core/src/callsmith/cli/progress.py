@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
@@ -64,7 +63,6 @@ class _TrainingProgress:
     def __init__(self, progress: Progress, label: str) -> None:
         self._progress = progress
         self._task = progress.add_task(escape(label), total=None, facts="loading")
-        self.began = time.perf_counter()
 
     def __call__(self, metrics: Mapping[str, float]) -> None:
         facts = [f"{name} {metrics[key]:.3f}" for key, name in self.SHOWN.items() if key in metrics]

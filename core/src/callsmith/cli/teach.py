@@ -14,11 +14,10 @@ from callsmith.cli.common import (
     json_option,
     percent,
     print_json,
-    prompt_options,
     read_settings,
-    rollout_options,
     say_next,
 )
+from callsmith.cli.options import prompt_options, rollout_options
 from callsmith.cli.progress import rollout_progress
 from callsmith.configs import RolloutConfig
 from callsmith.evaluation import evaluate
@@ -44,11 +43,9 @@ def teach_command(home: Path | None, as_json: bool, **settings: Any) -> None:
     """
     config = RolloutConfig(**read_settings(settings))
     workspace = Workspace(home)
-    if config.attempts > 1 and config.temperature == 0 and config.model != "reference":
-        errors.print("[yellow]At temperature 0 the attempts will be alike: try --temperature 1[/]")
     with rollout_progress(config.name, quiet=as_json) as progress:
         report = workspace.teach(config, progress)
-    for warning in report.run.warnings:
+    for warning in report.warnings:
         errors.print(f"[yellow]{escape(warning)}[/]")
     with workspace.store() as store:
         measured = evaluate(store.records(report.run))

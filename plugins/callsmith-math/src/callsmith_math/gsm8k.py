@@ -158,7 +158,7 @@ class SolutionsBackend:
     without solutions.
     """
 
-    capabilities = Capabilities(dialects=("native",), concurrency=64)
+    capabilities = Capabilities(dialects=("native",), samples=False, concurrency=64)
 
     def __init__(self, path: Path) -> None:
         self.name = f"gsm8k-solutions:{path}"
