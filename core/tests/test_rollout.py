@@ -389,19 +389,11 @@ def teach(tmp_path: Path) -> Callable[[], subprocess.Popen[str]]:
 
     def start() -> subprocess.Popen[str]:
         command = "from callsmith.cli import main; main()"
-        arguments = [
-            "teach",
-            "-t",
-            "counting",
-            "-m",
-            "slowly",
-            "--attempts",
-            "2",
-            "--temperature",
-            "1",
-        ]
+        arguments = "teach -t counting -m slowly --attempts 2 --temperature 1".split()
         return subprocess.Popen(
             [sys.executable, "-c", command, *arguments, "--json", "--home", str(tmp_path / "home")],
+            # Where the tests run in the background, a shell has them ignore Ctrl-C.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
             env=os.environ | {"PYTHONPATH": str(tmp_path)},
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
