@@ -389,7 +389,7 @@ def teach(tmp_path: Path) -> Callable[[], subprocess.Popen[str]]:
 
     def start() -> subprocess.Popen[str]:
         command = "from callsmith.cli import main; main()"
-        arguments = "teach -t counting -m slowly --attempts 2 --temperature 1".split()
+        arguments = ["teach", "-tcounting", "-mslowly", "--attempts=2", "--temperature=1"]
         return subprocess.Popen(
             [sys.executable, "-c", command, *arguments, "--json", "--home", str(tmp_path / "home")],
             # Where the tests run in the background, a shell has them ignore Ctrl-C.
