@@ -13,7 +13,6 @@ from callsmith.cli.common import (
     json_option,
     print_json,
     say_next,
-    table,
 )
 from callsmith.pairs import PairConfig, PairStatistics
 from callsmith.workspace import Workspace
@@ -78,14 +77,12 @@ def show_statistics(name: str, statistics: PairStatistics) -> None:
         f"({counts(statistics.pairs)}) of {statistics.problems:,} problems with "
         f"{statistics.correct:,} correct and {statistics.incorrect:,} incorrect chains"
     )
-    shown = table("", "", fold="")
-    shown.show_header = False
-    for key, value in statistics.to_json().items():
-        if key not in ("problems", "correct", "incorrect", "pairs"):
-            text = (
-                counts(value)
-                if isinstance(value, dict) and all(isinstance(v, int) for v in value.values())
-                else str(value)
-            )
-            shown.add_row(f"  {key.replace('_', ' ')}", text)
-    console.print(shown)
+    console.print(
+        f"  {statistics.both:,} problems have both; incorrect for {counts(statistics.causes)}; "
+        f"rejected for {counts(statistics.rejected)}"
+    )
+    console.print(
+        f"  chosen {statistics.chosen_steps:.1f} turns and {statistics.chosen_calls:.1f} calls, "
+        f"rejected {statistics.rejected_steps:.1f} and {statistics.rejected_calls:.1f}; chosen is "
+        f"shorter in {statistics.chosen_shorter:,}, longer in {statistics.chosen_longer:,}"
+    )

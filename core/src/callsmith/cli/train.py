@@ -85,9 +85,17 @@ def train_command(name: str, home: Path | None, as_json: bool, **settings: Any) 
     say_next(f"callsmith eval -t {settings['task']} -m {name}", "measures it")
 
 
+SHOWN = ("loss", "token_accuracy", "reward_accuracy", "margin", "logp_chosen", "logp_chosen_change")
+"""Metrics that a person looks at first; the others are in the model's ``metrics.jsonl``."""
+
+
 def show_trained(name: str, trained: TrainedModel) -> None:
     """What came out of a training, in two lines."""
-    metrics = ", ".join(f"{key} {value:.4g}" for key, value in trained.metrics.items())
+    metrics = ", ".join(
+        f"{key.replace('_', ' ')} {value:.3g}"
+        for key, value in trained.metrics.items()
+        if key in SHOWN
+    )
     console.print(
         f"[bold]{escape(name)}[/]: {trained.steps:,} steps in {trained.seconds:.1f} s → "
         + escape(str(trained.path))
