@@ -79,6 +79,8 @@ class RolloutConfig(PromptConfig):
             value = getattr(self, name)
             if value is not None and value < least:
                 raise DataError(f"{name} must be at least {least}, not {value}")
+        if self.run and not re.fullmatch(r"\w[\w.-]*", self.run):
+            raise DataError(f"{self.run!r} is no name for a run: letters, digits, . _ and - only")
 
     @property
     def sampling(self) -> Sampling:

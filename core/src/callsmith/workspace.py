@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, Literal, TypeVar, cast
+from typing import Any, Literal, TypeVar
 
 from callsmith import agent
 from callsmith.agent import worked_examples
@@ -33,7 +33,6 @@ from callsmith.errors import DataError, PluginError, Rejected
 from callsmith.evaluation import Evaluation, evaluate
 from callsmith.functions import functions_hash
 from callsmith.isolation import Workers
-from callsmith.jsonl import JsonlTask
 from callsmith.models import ModelFolder, trained_names, weights_hash
 from callsmith.pairs import PairConfig, PairStatistics, build_pairs, chosen_chains, usable
 from callsmith.plugins import Registry, load_registry
@@ -83,7 +82,7 @@ class Workspace:
         if not config.task:
             return AskTask()
         if config.task.endswith(".jsonl"):
-            return JsonlTask(config.task, **cast("dict[str, Any]", config.task_options))
+            return self.registry.task("jsonl", path=config.task, **config.task_options)
         return self.registry.task(config.task, **config.task_options)
 
     def backend(
@@ -429,9 +428,16 @@ def solve(
 
 def _run(coroutine: Coroutine[Any, Any, T]) -> T:
     """Run to the end, in a thread of its own where a loop is running already (a notebook)."""
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
+    if not _in_a_loop():
         return asyncio.run(coroutine)
     with ThreadPoolExecutor(1) as thread:
         return thread.submit(asyncio.run, coroutine).result()
+
+
+def _in_a_loop() -> bool:
+    # Apart from `_run`, so that an error there does not show this one as its context.
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True

@@ -82,7 +82,7 @@ def callsmith() -> None:
     \b
     Start here:
       callsmith run tiny        the whole pipeline, with models that are built in
-      callsmith ask "How many are 3 boxes of 6 eggs?" -f 'math.*' -m ollama:llama3.1
+      callsmith ask -t wordproblems --split test --problem 3 -m tiny:teacher
       callsmith teach -t wordproblems -m tiny:teacher -n 100
     """
 

@@ -3,8 +3,9 @@ from __future__ import annotations
 import click
 from rich.markup import escape
 
-from callsmith.cli.common import console, json_option, print_json, say_next, table
-from callsmith.functions import Function, FunctionPack
+from callsmith.cli.common import console, errors, json_option, print_json, say_next, table
+from callsmith.errors import CallsmithError
+from callsmith.functions import Function
 from callsmith.plugins import Registry, load_registry
 
 
@@ -25,7 +26,7 @@ def functions_command(names: tuple[str, ...], as_json: bool) -> None:
         chosen = list(registry.functions(names).values())
     else:
         chosen = [
-            function for pack in registry.names("functions") for function in _all(registry, pack)
+            function for pack in registry.names("functions") for function in _whole(registry, pack)
         ]
     if as_json:
         print_json(
@@ -57,7 +58,10 @@ def functions_command(names: tuple[str, ...], as_json: bool) -> None:
             say_next(f"callsmith functions {chosen[0].qualified_name}", "shows how one is used")
 
 
-def _all(registry: Registry, pack: str) -> list[Function]:
-    found = registry.resolve("functions", pack)
-    assert isinstance(found, FunctionPack)
-    return list(found.named(pack).values())
+def _whole(registry: Registry, pack: str) -> list[Function]:
+    """A pack's functions; one that can't be had is said, and keeps no other from being listed."""
+    try:
+        return list(registry.pack(pack).values())
+    except CallsmithError as error:
+        errors.print(f"[bold red]broken:[/] {escape(str(error))}")
+        return []

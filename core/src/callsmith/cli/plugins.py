@@ -3,12 +3,16 @@ from __future__ import annotations
 import click
 from rich.markup import escape
 
-from callsmith.cli.common import console, json_option, print_json, table
-from callsmith.plugins import load_registry
+from callsmith.cli.common import console, errors, json_option, print_json, table
+from callsmith.discovery import KINDS
+from callsmith.errors import CallsmithError
+from callsmith.plugins import Registry, load_registry
 
 
 @click.command("plugins")
-@click.option("--strict", is_flag=True, help="Exit with code 2 if a plugin is broken.")
+@click.option(
+    "--strict", is_flag=True, help="Import everything, and exit with code 2 if anything is broken."
+)
 @json_option
 def plugins_command(strict: bool, as_json: bool) -> None:
     """List plugins, what they provide, and what is broken.
@@ -62,5 +66,20 @@ def plugins_command(strict: bool, as_json: bool) -> None:
         if registry.disabled:
             names = ", ".join(plugin.distribution for plugin in registry.disabled)
             console.print(f"\n[dim]disabled by CALLSMITH_DISABLE: {names}[/]")
-    if strict and registry.broken:
+    unusable = _unusable(registry) if strict else []
+    for reason in unusable:
+        errors.print(f"[bold red]broken:[/] {escape(reason)}")
+    if strict and (registry.broken or unusable):
         raise click.exceptions.Exit(2)
+
+
+def _unusable(registry: Registry) -> list[str]:
+    """Why the names that can't be imported can't be; what is listed is not imported otherwise."""
+    reasons = []
+    for kind in KINDS:
+        for name in registry.names(kind):
+            try:
+                registry.resolve(kind, name)
+            except CallsmithError as error:
+                reasons.append(str(error))
+    return reasons

@@ -69,9 +69,7 @@ def tasks_command(
         for call in _reference(task, problem):
             console.print(f"  [dim]{escape(call)}[/]")
         console.print()
-    say_next(
-        f"callsmith check-task {task.name}", "checks the verifier on gold and corrupted answers"
-    )
+    say_next(f"callsmith check-task {name}", "checks the verifier on gold and corrupted answers")
 
 
 def _describe(registry: Registry, name: str) -> dict[str, Any]:

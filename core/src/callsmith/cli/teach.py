@@ -61,4 +61,7 @@ def teach_command(home: Path | None, as_json: bool, **settings: Any) -> None:
         f"  correct {percent(measured.accuracy)} [dim]({percent(low)} to {percent(high)})[/], "
         f"grounded {percent(measured.grounded)}; faults: {counts(measured.faults)}"
     )
-    say_next(f"callsmith pairs NAME {report.run.name}", "builds preference pairs of them")
+    if 0 < measured.accuracy < 1:
+        say_next(f"callsmith pairs NAME {report.run.name}", "builds preference pairs of them")
+    else:
+        say_next(f"callsmith show {report.run.name}", "shows them; pairs need both right and wrong")

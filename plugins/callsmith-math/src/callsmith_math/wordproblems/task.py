@@ -94,6 +94,8 @@ class WordProblems(BaseTask):
     )
 
     def __init__(self, seed: int = 0, size: int | None = None) -> None:
+        if not isinstance(seed, int):
+            raise DataError(f"seed must be a whole number, not {seed!r}")
         if size is not None and not (isinstance(size, int) and size >= 1):
             raise DataError(f"size must be a whole number, at least 1: not {size!r}")
         self.seed = seed
