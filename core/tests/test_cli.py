@@ -312,6 +312,28 @@ def test_plugins_and_what_is_wrong_with_them(run: Run, tmp_path: Path) -> None:
     assert set(listed) == {"plugins", "broken", "clashes", "disabled"}
 
 
+def test_a_pack_that_cannot_be_imported_keeps_no_other_from_being_listed(
+    run: Run, tmp_path: Path
+) -> None:
+    code = """
+        from callsmith.hookspecs import hookimpl
+
+        @hookimpl
+        def callsmith_functions():
+            return {"half": "callsmith_half.missing:pack"}
+    """
+    install(tmp_path / "site", "callsmith-half", code)
+    load_registry.cache_clear()
+    done = run("functions")
+    assert done.code == 0
+    assert "toy.add" in done.output
+    assert "half" in done.errors
+    assert run("plugins").code == 0
+    strict = run("plugins --strict")
+    assert strict.code == 2
+    assert "callsmith-half" in strict.errors
+
+
 def test_a_recipe_is_planned_and_run(run: Run) -> None:
     Path("r.toml").write_text(
         'name = "small"\ntask = "doubling"\n[[teach]]\nrun = "a"\nmodel = "toy:mixed"\n'
@@ -383,12 +405,18 @@ def test_a_recipe_is_planned_and_run(run: Run) -> None:
         ("teach -t half.jsonl -m toy:right", "half.jsonl, line 1: the answer can't be used"),
         ("teach -t nan.jsonl -m toy:right", "nan.jsonl, line 1: the line is no JSON (a number"),
         ("teach -t bytes.jsonl -m toy:right", "can't read bytes.jsonl: it is not UTF-8 text"),
+        (
+            "teach -t good.jsonl -m toy:right -O anwser=text",
+            "no option 'anwser'; did you mean answer",
+        ),
+        (f"{TEACH} --run 'a/b c'", "'a/b c' is no name for a run"),
     ],
 )
 def test_bad_input_is_answered_in_one_sentence(run: Run, line: str, sentence: str) -> None:
     Path("site.txt").write_text("no recipe, and no folder")
     Path("empty.toml").write_text("")
     good = '{"question": "2 + 2?", "answer": 4}\n'
+    Path("good.jsonl").write_text(good)
     Path("broken.jsonl").write_text(f'{good}{{"question": }}\n')
     Path("gold.jsonl").write_text('{"question": "2 + 2?"}\n')
     Path("empty.jsonl").write_text("\n")
