@@ -53,7 +53,7 @@ def main(data: str | None, listed: bool) -> None:
             else:
                 console.print("skipped: the recorded solutions, which need model-solutions.jsonl")
         except CallsmithError as error:
-            raise click.ClickException(str(error)) from error
+            console.print(f"skipped: {error}")
 
 
 def read_recorded(path: Path) -> Mapping[tuple[str, str], Mapping[str, Any]]:

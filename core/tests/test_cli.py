@@ -353,6 +353,26 @@ def test_a_recipe_is_planned_and_run(run: Run) -> None:
     assert Path(".callsmith/outcomes/small.json").is_file()
 
 
+def test_a_recipe_is_refused_before_anything_runs(run: Run) -> None:
+    """What would otherwise be found out after a night of teaching."""
+    text = (
+        'name = "small"\ntask = "doubling"\n[[teach]]\nrun = "a"\nmodel = "toy:mixed"\n'
+        '[[pairs]]\nname = "p"\nruns = ["a"]\n'
+        '[[train]]\nname = "t"\nstudent = "toy:mixed"\ntrainer = "toy"\npairs = "p"\n'
+        '[[eval]]\nsplit = "train"\nmodels = [{ label = "before", model = "toy:mixed" }]\n'
+    )
+    Path("same.toml").write_text(text)
+    for line in ("run same.toml", "run same.toml --dry-run"):
+        assert "10 problems of teach a are to be judged on by an eval" in refused(run, line)
+    Path("gone.toml").write_text(
+        text.replace('"train"\nmodels', '"test"\nmodels').replace(
+            'label = "before", model = "toy', 'label = "before", model = "ollama'
+        )
+    )
+    assert "pip install callsmith-ollama" in refused(run, "run gone.toml")
+    assert not Path(".callsmith/callsmith.db").exists()
+
+
 # ---- bad input ----------------------------------------------------------------------------------
 
 

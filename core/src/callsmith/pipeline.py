@@ -20,7 +20,7 @@ from callsmith.configs import RolloutConfig, TrainConfig
 from callsmith.errors import DataError
 from callsmith.evaluation import Comparison, Evaluation, compare
 from callsmith.pairs import PairStatistics
-from callsmith.recipe import EvalPart, PairsPart, Recipe
+from callsmith.recipe import PairsPart, Recipe, check_training
 from callsmith.rollout import Tally
 from callsmith.runs import nearest
 from callsmith.tasks import problems_of
@@ -116,6 +116,7 @@ def load_outcome(workspace: Workspace, name: str) -> Outcome:
 
 def run_recipe(workspace: Workspace, recipe: Recipe, watcher: Watcher) -> Outcome:
     """Run all parts and write the outcome. Raises what the parts raise; done work stays."""
+    check_recipe(workspace, recipe)
     outcome = Outcome(recipe)
 
     @contextmanager
@@ -128,7 +129,7 @@ def run_recipe(workspace: Workspace, recipe: Recipe, watcher: Watcher) -> Outcom
         with timed(f"teach {part.name}"), watcher.rollout(part) as tell:
             report = workspace.teach(part, tell)
         watcher.taught(part, workspace.measure(part), report.tally.done)
-    forbidden = evaluation_keys(workspace, recipe.eval)
+    forbidden = problem_keys(workspace, recipe.eval)
     for pairs in recipe.pairs:
         with timed(f"pairs {pairs.name}"):
             statistics = workspace.pairs(pairs.name, pairs.runs, pairs.config, forbidden)
@@ -157,8 +158,29 @@ def run_recipe(workspace: Workspace, recipe: Recipe, watcher: Watcher) -> Outcom
     return outcome
 
 
-def evaluation_keys(workspace: Workspace, parts: Sequence[EvalPart]) -> set[str]:
-    """The keys of all problems that these parts judge on."""
+def check_recipe(workspace: Workspace, recipe: Recipe) -> None:
+    """What would otherwise be found out hours later.
+
+    Raises DataError for a trainer's setting that can't be, or for problems that are both to be
+    learnt from and judged on; PluginError for a trainer or backend that is not there.
+    """
+    for training in recipe.train:
+        check_training(training, workspace.registry)
+    for part in (*recipe.teach, *recipe.eval):
+        if ":" in part.model:
+            workspace.registry.resolve("backends", part.model.partition(":")[0])
+    judged = problem_keys(workspace, recipe.eval)
+    paired = {run for pairs in recipe.pairs for run in pairs.runs}
+    for taught in recipe.teach:
+        if taught.name in paired and (shared := judged & problem_keys(workspace, [taught])):
+            raise DataError(
+                f"recipe {recipe.name}: {len(shared)} problems of teach {taught.name} are to be "
+                "judged on by an eval: take another split for one of them"
+            )
+
+
+def problem_keys(workspace: Workspace, parts: Sequence[RolloutConfig]) -> set[str]:
+    """The keys of all problems of these parts."""
     return {
         problem.key
         for part in parts

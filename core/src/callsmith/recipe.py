@@ -17,7 +17,7 @@ from typing import Any
 
 from callsmith.chain import JSON
 from callsmith.configs import RolloutConfig, TrainConfig
-from callsmith.errors import CallsmithError, DataError
+from callsmith.errors import CallsmithError, DataError, PluginError
 from callsmith.pairs import PairConfig
 from callsmith.plugins import Registry
 
@@ -213,6 +213,14 @@ def _check_names(recipe: Recipe, source: str) -> None:
             check(judged.model, trained, "training", f"eval {judged.label}")
 
 
+def check_training(training: TrainConfig, registry: Registry) -> None:
+    """Raise DataError for a setting that its trainer refuses, PluginError without the trainer."""
+    try:
+        registry.trainer(training.trainer).check(training.config)
+    except DataError as error:
+        raise DataError(f"train {training.name}: {error}") from error
+
+
 @dataclass(frozen=True)
 class Plan:
     """What a recipe would do: a line for each part, and what is missing to do it."""
@@ -226,7 +234,7 @@ def plan_recipe(recipe: Recipe, registry: Registry, count: Callable[[RolloutConf
     """What running the recipe would mean, with nothing run.
 
     ``count`` gives the number of problems of a rollout; where it raises CallsmithError, the reason
-    is among what is missing.
+    is among what is missing. Raises DataError for a trainer's setting that can't be.
     """
     lines: list[tuple[str, str, str]] = []
     missing: list[str] = []
@@ -253,8 +261,8 @@ def plan_recipe(recipe: Recipe, registry: Registry, count: Callable[[RolloutConf
         lines.append(("pairs", pairs.name, f"from {', '.join(pairs.runs)}"))
     for training in recipe.train:
         try:
-            registry.trainer(training.trainer).check(training.config)
-        except CallsmithError as error:
+            check_training(training, registry)
+        except PluginError as error:
             missing.append(str(error))
         source = training.pairs or ", ".join(training.runs)
         lines.append(

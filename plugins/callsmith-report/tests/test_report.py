@@ -58,8 +58,14 @@ def made(part: RolloutConfig, rights: Sequence[bool]) -> list[tuple[Chain, Verdi
 
 
 def judged(label: str, model: str, baseline: str = "", **other: object) -> EvalPart:
-    return EvalPart(task="sums", split="test", label=label, model=model, baseline=baseline,
-                    run=f"judge {label}", **other)  # type: ignore[arg-type] # fmt: skip
+    return EvalPart(
+        task="sums",
+        split="test",
+        label=label,
+        model=model,
+        baseline=baseline,
+        **other,  # type: ignore[arg-type]
+    )
 
 
 BEFORE = judged("student before", "tiny:student")

@@ -24,7 +24,7 @@ from callsmith.cli.train import show_trained
 from callsmith.configs import RolloutConfig, TrainConfig
 from callsmith.evaluation import Evaluation
 from callsmith.pairs import PairStatistics
-from callsmith.pipeline import Outcome, run_recipe
+from callsmith.pipeline import Outcome, check_recipe, run_recipe
 from callsmith.recipe import PairsPart, Recipe, load_recipe, plan_recipe
 from callsmith.rollout import Tally
 from callsmith.tasks import problems_of
@@ -122,6 +122,8 @@ def _show_plan(workspace: Workspace, recipe: Recipe, as_json: bool) -> None:
         return len(problems_of(workspace.task(part), part.split, part.limit, part.seed))
 
     plan = plan_recipe(recipe, workspace.registry, count)
+    if not plan.missing:
+        check_recipe(workspace, recipe)
     if as_json:
         print_json(
             {
