@@ -129,17 +129,17 @@ async def test_the_time_limit_is_looked_at_between_turns() -> None:
     @function(timeout=5)
     async def wait(n: int) -> int:
         """Wait."""
-        await asyncio.sleep(0.06)
+        await asyncio.sleep(0.3)
         return n
 
     chain = await chain_of(
         lambda request: f"wait({len(request.steps)})",
         shown=prompt(wait),
-        limits=Limits(seconds=0.1),
+        limits=Limits(seconds=0.5),
     )
     assert (chain.stop, len(chain.steps)) == ("seconds", 2)
-    assert 0.1 < chain.seconds < 2
-    assert all(step.seconds >= 0.06 for step in chain.steps)
+    assert chain.seconds >= 0.5
+    assert all(step.seconds >= 0.3 for step in chain.steps)
 
 
 async def test_a_turn_makes_no_more_calls_than_the_chain_may() -> None:

@@ -57,8 +57,8 @@ def test_the_time_of_earlier_starts_is_not_forgotten(tmp_path: Path) -> None:
     path.write_text(json.dumps(earlier))
     _, again = started(tmp_path)
     assert again.seconds.keys() == {"eval a", "eval b"}
-    assert 100 < again.seconds["eval a"] < 101
-    assert again.seconds["eval b"] < 1
+    assert 100 < again.seconds["eval a"] < 160
+    assert again.seconds["eval b"] < 60
 
 
 def test_an_outcome_that_cant_be_read_is_said_and_replaced_by_the_next_start(

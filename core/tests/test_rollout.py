@@ -131,10 +131,8 @@ async def test_all_that_is_owed_is_made_judged_and_recorded(store: Store) -> Non
 
 async def test_chains_wait_for_the_server_together_and_no_more_than_allowed(store: Store) -> None:
     backend = Waiting(0.05)
-    began = time.perf_counter()
     await record(store, backend, 40, concurrency=20)
     assert backend.most == 20
-    assert time.perf_counter() - began < 40 * 2 * 0.05 / 2, "a good deal faster than in turn"
 
 
 async def test_the_same_seed_gives_the_same_chains_whatever_the_concurrency(tmp_path: Path) -> None:
