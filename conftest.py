@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -25,3 +26,40 @@ def data() -> Path:
     if not folder.is_dir():
         pytest.skip(f"the problem sets are not in {folder}: set CALLSMITH_DATA to their folder")
     return folder
+
+
+@pytest.fixture(scope="session")
+def write_tiny_gguf(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """Writes ``teacher`` or ``student``, the tiny models, as GGUF for llama.cpp."""
+
+    def write(name: str) -> Path:
+        from callsmith_tiny.backend import MODELS
+        from callsmith_transformers.exporting import load_student
+        from callsmith_transformers.gguf import write_gguf
+
+        path = tmp_path_factory.mktemp("gguf") / f"tiny-{name}.gguf"
+        write_gguf(load_student(str(MODELS / name), f"tiny-{name}"), path)
+        return path
+
+    return write
+
+
+@pytest.fixture(scope="session")
+def tiny_gguf(write_tiny_gguf: Callable[[str], Path]) -> Path:
+    """tiny:teacher as GGUF."""
+    return write_tiny_gguf("teacher")
+
+
+@pytest.fixture(scope="session")
+def tiny_student_gguf(write_tiny_gguf: Callable[[str], Path]) -> Path:
+    """tiny:student as GGUF."""
+    return write_tiny_gguf("student")
+
+
+@pytest.fixture(scope="session")
+def llama_server(tiny_gguf: Path) -> Iterator[str]:
+    """The URL, ending in /v1, of a real llama.cpp server with tiny:teacher under the name tiny."""
+    from llama_server import Server
+
+    with Server(tiny_gguf, parallel=8) as server:
+        yield server.url

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import resource
 import shlex
 import subprocess
@@ -18,14 +19,14 @@ import pytest
 from callsmith import cli
 from callsmith.cli import main
 from callsmith.cli.common import console
-from callsmith.plugins import load_registry
+from callsmith.plugins import HOMES, load_registry
 
 TOY = '''
     import json
     from pathlib import Path
 
-    from callsmith.backends import Capabilities, Completion
-    from callsmith.chain import Call, Problem
+    from callsmith.backends import Capabilities, Completion, ModelInfo, split_url
+    from callsmith.chain import Call, Problem, Usage
     from callsmith.errors import DataError, Rejected
     from callsmith.functions import FunctionPack, function
     from callsmith.hookspecs import hookimpl
@@ -43,7 +44,7 @@ TOY = '''
 
     @hookimpl
     def callsmith_backends():
-        return {"toy": "callsmith_toy:Model"}
+        return {"toy": "callsmith_toy:Model", "served": "callsmith_toy:Server"}
 
     @hookimpl
     def callsmith_trainers():
@@ -88,6 +89,9 @@ TOY = '''
                 raise Rejected(f"there is no model toy:{name}")
             self.name, self.kind, self.weights = f"toy:{name}", name, "/nowhere"
 
+        async def prepare(self):
+            pass
+
         async def complete(self, request):
             n = int(request.problem.question.split()[-1][:-1])
             if self.kind == "silly":
@@ -99,6 +103,37 @@ TOY = '''
 
         async def close(self):
             pass
+
+    class Server(Model):
+        """A server with models; one of them has to be pulled first. Makes faults if it may."""
+
+        capabilities = Capabilities(
+            dialects=("native", "text", "json"), constrains=("json",), reason="toys take tools"
+        )
+        pulled = False
+
+        def __init__(self, name, *, task):
+            model, url = split_url(name)
+            self.name, self.url = f"served:{model}", url
+
+        async def prepare(self):
+            if self.name == "served:far" and not Server.pulled:
+                raise Rejected("there is no model far: fetch it with --pull")
+
+        async def models(self):
+            found = ModelInfo("near", 4_661_224_676, 8192, True, self.url)
+            return [found, ModelInfo("far")] if self.url != "http://empty" else []
+
+        async def pull(self, on_progress):
+            on_progress("far", 1, 2)
+            Server.pulled = True
+
+        async def complete(self, request):
+            n = int(request.problem.question.split()[-1][:-1])
+            if not request.steps and not request.constraint:
+                return Completion("hm", usage=Usage(100, 10))
+            call = {"name": "answer", "arguments": {"value": 2 * n}}
+            return Completion(json.dumps({"call": call}), usage=Usage(1000, 200, 900, 50))
 
     class Trainer:
         needs = "pairs"
@@ -153,6 +188,9 @@ def run(
     monkeypatch.chdir(work)
     monkeypatch.delenv("CALLSMITH_HOME", raising=False)
     monkeypatch.delenv("CALLSMITH_DISABLE", raising=False)
+    # One of ours that is not installed.
+    monkeypatch.setitem(HOMES["backends"], "away", "callsmith-away")
+    monkeypatch.setitem(HOMES["tasks"], "gone", "callsmith-away")
     load_registry.cache_clear()
 
     def start(line: str) -> Done:
@@ -304,7 +342,7 @@ def test_plugins_and_what_is_wrong_with_them(run: Run, tmp_path: Path) -> None:
     load_registry.cache_clear()
     done = run("plugins")
     assert done.code == 0
-    assert "backends toy" in done.output
+    assert "backends served, toy" in done.output
     assert "broken: callsmith-bad 1.0: ValueError: no [/luck]" in done.output
     assert run("plugins --strict").code == 2
     listed = run("plugins --json").json
@@ -366,10 +404,10 @@ def test_a_recipe_is_refused_before_anything_runs(run: Run) -> None:
         assert "10 problems of teach a are to be judged on by an eval" in refused(run, line)
     Path("gone.toml").write_text(
         text.replace('"train"\nmodels', '"test"\nmodels').replace(
-            'label = "before", model = "toy', 'label = "before", model = "ollama'
+            'label = "before", model = "toy', 'label = "before", model = "away'
         )
     )
-    assert "pip install callsmith-ollama" in refused(run, "run gone.toml")
+    assert "pip install callsmith-away" in refused(run, "run gone.toml")
     assert not Path(".callsmith/callsmith.db").exists()
 
 
@@ -382,15 +420,15 @@ def test_a_recipe_is_refused_before_anything_runs(run: Run) -> None:
         ("teech", "there is no command 'teech'; did you mean teach?"),
         ("mcp", "there is no command 'mcp' here: install it with: pip install callsmith-mcp"),
         ("teach -t doublin -m toy:right", "there is no task 'doublin'; did you mean doubling?"),
-        ("teach -t folio -m toy:right", "install it with: pip install callsmith-logic"),
+        ("teach -t gone -m toy:right", "install it with: pip install callsmith-away"),
         ("teach -t doubling -m tyo:right", "there is no backend 'tyo'; did you mean toy"),
         ("teach -t doubling -m toy:left", "there is no model toy:left"),
-        ("teach -t doubling -m ollama:x", "pip install callsmith-ollama"),
+        ("teach -t doubling -m away:x", "pip install callsmith-away"),
         ("teach -t doubling -m nobody", "there is no trained model 'nobody' in .callsmith, and"),
         (f"{TEACH} -f toy.ad", "there is no function 'ad' in toy; did you mean add?"),
         (f"{TEACH} -f tyo.add", "there is no function pack 'tyo'; did you mean toy?"),
         (f"{TEACH} -f add", "functions are written PACK.NAME or PACK.*, not 'add'"),
-        (f"{TEACH} --dialect native", "toy:mixed does not write the native dialect"),
+        (f"{TEACH} --dialect native", "toy:mixed does not do the native dialect"),
         (f"{TEACH} --split tst", "has no split 'tst': did you mean test?"),
         (f"{TEACH} --split nothing", "split 'nothing' of task doubling is empty"),
         (f"{TEACH} -O sise=3", "task 'doubling' has no option 'sise'; did you mean size?"),
@@ -594,3 +632,80 @@ def test_the_help_and_the_list_of_plugins_import_nothing_heavy(arguments: list[s
     allowed = {"teach --help": {"pydantic", "jsonschema"}}.get(" ".join(arguments), set())
     assert set(json.loads(heavy.replace("'", '"'))) <= allowed
     assert float(seconds) < 3
+
+
+# ---- servers ------------------------------------------------------------------------------------
+
+
+def test_the_models_of_a_server_are_listed(run: Run) -> None:
+    shown = run("models served@http://h:1/v1").output
+    assert re.search(r"near +4\.7 GB +8,192 +yes +http://h:1/v1", shown)
+    assert "-m served:near@http://h:1/v1" in shown
+    assert [model["name"] for model in run("models served --json").json] == ["near", "far"]
+    assert "no models on served@http://empty" in run("models served@http://empty").output
+    assert "reference" in refused(run, "models reference")
+
+
+def test_models_trained_here_are_listed_with_what_they_were_made_of(run: Run) -> None:
+    assert "no models trained in" in run("models").output
+    run(f"{TEACH} --attempts 8 --temperature 1 --run r")
+    run("pairs p r")
+    run("train mine --trainer toy --student toy:right --pairs p -t doubling")
+    assert re.search(r"mine .*toy of toy:right", run("models").output)
+
+
+def test_a_model_is_fetched_first_if_that_is_asked_for(run: Run) -> None:
+    line = "teach -t doubling -m served:far --dialect json"
+    assert refused(run, line) == "there is no model far: fetch it with --pull"
+    assert run(f"{line} --pull").code == 0
+    assert "toy:right can't be fetched" in refused(run, "ask '2 × 1?' -m toy:right --pull")
+
+
+def test_auto_says_what_it_chose_and_why_before_the_first_problem(run: Run) -> None:
+    line = "teach -t doubling -m served:near"
+    assert run(line).errors.strip() == "dialect native: toys take tools"
+    assert run(f"{line} --dialect text --run text").errors.strip() == ""
+
+
+def test_tokens_are_added_up_and_priced(run: Run) -> None:
+    line = "teach -t doubling -m served:near"
+    done = run(f"{line} --price 0.5,2")
+    spent = "11,000 tokens read (9,000 cached), 2,100 written (500 to reason)"
+    assert f"{spent}; cost 0.0097" in done.output
+    report = run(f"{line} --price 0.5,2 --json").json
+    assert report["cost"] == pytest.approx(0.0097)
+    assert report["usage"] == {
+        "prompt": 11_000,
+        "completion": 2_100,
+        "cached": 9_000,
+        "reasoning": 500,
+    }
+    assert "cost" not in run(f"{line} --json").json
+    for wrong in ("1", "a,b", "1,2,3", "-1,2", "inf,1"):
+        assert "as 0.4,1.6" in refused(run, f"{line} --price {wrong}")
+
+
+def test_the_effect_of_constraining_is_measured_on_the_same_problems(run: Run) -> None:
+    done = run("eval -t doubling -m served:near --constrain --and-unconstrained")
+    assert "turns with a fault: 50.0% unconstrained, 0.0% constrained" in done.output
+    chain = json.loads(run("show doubling-test-served-near-constrained-free -n 1 --json").output)
+    assert chain["setup"]["dialect"] == "json"
+    assert chain["steps"][0]["fault"]["kind"] == "no_call"
+    held = json.loads(run("show doubling-test-served-near-constrained -n 1 --json").output)
+    assert held["setup"]["constrained"] is True
+    assert "can't hold a model to valid calls" in refused(run, f"{TEACH} --constrain")
+    text = "teach -t doubling -m served:near --constrain --dialect text"
+    assert "use --dialect json" in refused(run, text)
+
+
+def test_what_is_passed_to_the_server_is_recorded(run: Run) -> None:
+    run("teach -t doubling -m served:near -n 1 --extra top_k=20 --extra mode=fast --stop ; --run r")
+    sampling = json.loads(run("show r --json").output)["setup"]["sampling"]
+    assert sampling["extra"] == {"top_k": 20, "mode": "fast"}
+    assert sampling["stop"] == [";"]
+
+
+def test_a_url_with_a_password_is_refused_before_it_is_recorded(run: Run) -> None:
+    line = "teach -t doubling -m served:near@http://me:secret@h/v1"
+    assert "must not hold a user or a password" in refused(run, line)
+    assert not Path(".callsmith").exists()

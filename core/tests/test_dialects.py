@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 from typing import Any
 
@@ -190,7 +191,7 @@ def test_in_native_calls_are_tool_calls_and_every_result_answers_one_by_its_id()
             "content": "Both.",
             "tool_calls": [
                 {
-                    "id": "call_0_0",
+                    "id": "c00000000",
                     "type": "function",
                     "function": {"name": "add", "arguments": {"a": 1, "b": 2}},
                 },
@@ -201,7 +202,7 @@ def test_in_native_calls_are_tool_calls_and_every_result_answers_one_by_its_id()
                 },
             ],
         },
-        {"role": "tool", "tool_call_id": "call_0_0", "name": "add", "content": "3"},
+        {"role": "tool", "tool_call_id": "c00000000", "name": "add", "content": "3"},
         {"role": "tool", "tool_call_id": "mine", "name": "divide", "content": "Error: no"},
     ]
 
@@ -335,3 +336,67 @@ def test_half_characters_in_a_servers_call_are_replaced() -> None:
     calls, fault = prompt("native").read(Completion(calls=(Call("add", {"a": "\ud83d"}),)))
     assert calls == (Call("add", {"a": "\ufffd"}),)
     assert fault is None
+
+
+def test_in_json_calls_are_written_as_json_and_the_help_shows_how() -> None:
+    made = prompt("json")
+    system = made.messages[0]["content"]
+    assert 'Example: {"call": {"name": "add", "arguments": {"a": 1, "b": 2}}} -> 3' in system
+    assert made.tools == ()
+    turns = made.conversation(PROBLEM, NATIVE_STEPS[:3], "native")[2:]
+    assert contents(turns) == [
+        ("assistant", '{"call": {"name": "add", "arguments": {"a": 1, "b": 2}}}'),
+        ("user", "3"),
+        ("assistant", '{"call": {"name": "divide", "arguments": {"a": 3, "b": 0}}}'),
+        ("user", "Error: divide: division by zero"),
+        ("assistant", 'I see.\n{"call": {"name": "divide", "arguments": {"a": 3, "b": 3}}}'),
+        ("user", "1.0"),
+    ]
+
+
+@pytest.mark.parametrize("dialect", ["text", "json", "native"])
+def test_what_a_prompt_writes_it_reads(dialect: Dialect) -> None:
+    """A chain of any dialect, shown in another, reads as the same calls there."""
+    made = prompt(dialect)
+    for step in NATIVE_STEPS:
+        message = made.turn(step, 0, "native")[0]
+        if dialect != "native":
+            assert made.read(Completion(message["content"])) == (step.calls, None)
+
+
+def test_a_json_turn_is_shown_to_others_by_its_calls_alone() -> None:
+    written = '{"call": {"name": "add", "arguments": {"a": 1, "b": 2}}}'
+    step = replace(called("add", 3, a=1, b=2), text=written)
+    assert prompt("json").turn(step, 0)[0]["content"] == written
+    assert prompt("text").turn(step, 0, "json")[0]["content"] == "add(a=1, b=2)"
+    native = prompt("native").turn(step, 0, "json")[0]
+    assert native["content"] == ""
+    assert native["tool_calls"][0]["function"] == {"name": "add", "arguments": {"a": 1, "b": 2}}
+
+
+def test_ids_are_never_used_twice() -> None:
+    """Not in a turn where the server repeats itself, nor between the examples and the problem."""
+    twice = Completion(calls=(Call("add", {}, "x"), Call("add", {}, "x"), Call("add", {}, "y")))
+    calls, _ = prompt("native").read(twice)
+    assert [call.id for call in calls] == ["", "", "y"]
+    example = Chain(Problem("?"), steps=NATIVE_STEPS)
+    shown = prompt("native", examples=(example, example))
+    ids = [
+        call["id"]
+        for message in shown.conversation(PROBLEM, (*NATIVE_STEPS, Step(calls=calls, results=())))
+        for call in message.get("tool_calls", ())
+    ]
+    assert len(ids) == len(set(ids)) == 3 * len(NATIVE_STEPS) + 3
+    assert all(re.fullmatch("[a-z0-9]{9}", id) for id in ids if id != "y")
+
+
+def test_a_constrained_prompt_asks_for_what_its_dialect_can_be_held_to() -> None:
+    assert prompt("json").constraint is None
+    held = prompt("json", constrained=True).constraint
+    assert held
+    assert held.schema
+    assert not held.grammar
+    held = prompt("text", constrained=True).constraint
+    assert held
+    assert held.grammar
+    assert held.schema is None

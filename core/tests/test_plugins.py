@@ -348,7 +348,7 @@ MAKERS = """
 
     @hookimpl
     def callsmith_backends():
-        return {"echo": "makers:open_echo"}
+        return {"echo": "makers:Echo", "half": "makers:open_half"}
 
     class Toy(BaseTask):
         name = "toy"
@@ -363,8 +363,15 @@ MAKERS = """
     def bad():
         1 / 0
 
-    def open_echo(name, *, task=None, heat=0):
-        return (name, task, heat)
+    class Echo:
+        def __init__(self, name, *, task=None, heat=0):
+            self.opened = (name, task, heat)
+        async def prepare(self): ...
+        async def complete(self, request): ...
+        async def close(self): ...
+
+    def open_half(name, *, task=None):
+        return name
 """
 
 
@@ -385,8 +392,10 @@ def test_tasks_are_made_with_their_options(install: Install, load: Load) -> None
 def test_backends_are_opened_by_scheme_and_name(install: Install, load: Load) -> None:
     install("makers", MAKERS)
     registry = load()
-    assert registry.backend("echo:llama3.1:70b", heat=2) == ("llama3.1:70b", None, 2)
-    assert registry.backend("echo") == ("", None, 0)
+    assert registry.backend("echo:llama3.1:70b", heat=2).opened == ("llama3.1:70b", None, 2)
+    assert registry.backend("echo").opened == ("", None, 0)
+    with pytest.raises(PluginError, match="'half' is incomplete: it lacks prepare, complete"):
+        registry.backend("half:x")
     with pytest.raises(DataError, match=r"backend 'echo' has no option 'hat'; did you mean heat\?"):
         registry.backend("echo:x", hat=1)
     with pytest.raises(DataError, match="backend 'reference' has no option 'heat'; it has none"):

@@ -156,7 +156,7 @@ TRAIN = PAIRS + '[[train]]\nname = "t"\nstudent = "hf:s"\n'
         (TEACH + "attempts = true", "attempts: input should be a valid integer, not True"),
         (TEACH + "seed = 1.5", "seed: input should be a valid integer, not 1.5"),
         (TEACH + 'temperature = "hot"', "temperature: input should be a valid number, not 'hot'"),
-        (TEACH + 'dialect = "txt"', "dialect: input should be 'auto', 'text' or 'native'"),
+        (TEACH + 'dialect = "txt"', "dialect: input should be 'auto', 'text', 'native' or 'json'"),
         (TEACH + "limit = 0", "r.toml, teach 1: limit must be at least 1, not 0"),
         (TEACH + "temperature = -1", "r.toml, teach 1: temperature must be at least 0, not -1.0"),
         (PAIRS + "config = {per_problem = 0}", "pairs 1: pairs per problem must be at least 1"),

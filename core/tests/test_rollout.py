@@ -102,6 +102,9 @@ class Waiting:
         self.seconds = seconds
         self.inside = self.most = 0
 
+    async def prepare(self) -> None:
+        pass
+
     async def complete(self, request: Request) -> Completion:
         self.inside += 1
         self.most = max(self.most, self.inside)
@@ -215,6 +218,9 @@ class Failing:
     def __init__(self, *errors: Exception) -> None:
         self.errors = list(errors)
         self.asked: list[float] = []
+
+    async def prepare(self) -> None:
+        pass
 
     async def complete(self, request: Request) -> Completion:
         self.asked.append(time.perf_counter())
@@ -366,6 +372,9 @@ PLUGIN = """
         def __init__(self, name, *, task):
             pass
 
+        async def prepare(self) -> None:
+            pass
+
         async def complete(self, request):
             await asyncio.sleep(0.005)
             n = int(request.problem.question.split()[-1][:-1])
@@ -466,3 +475,42 @@ async def test_a_backend_that_never_waits_can_be_interrupted(store: Store) -> No
     with pytest.raises(asyncio.CancelledError):
         await making
     assert len(recorded(store)) < 2000
+
+
+async def test_a_turn_that_takes_too_long_is_asked_for_again_and_said_so() -> None:
+    class Stuck(ScriptedBackend):
+        async def complete(self, request: Request) -> Completion:
+            if len(self.requests) < 2:
+                self.requests.append(request)
+                await asyncio.Event().wait()
+            return Completion("at last")
+
+    tally = Tally()
+    patient = PatientBackend(Stuck([]), max_retries=2, timeout=0.01, tally=tally)
+    assert (await patient.complete(Request(()))).text == "at last"
+    assert tally.retries == 2
+    assert tally.waiting == 0
+    assert "no answer within 0.01 s" in tally.trouble
+    with pytest.raises(Unavailable, match="--timeout"):
+        await PatientBackend(Stuck([]), max_retries=0, timeout=0.01).complete(Request(()))
+
+
+async def test_a_backend_says_itself_how_long_a_turn_may_take() -> None:
+    class Stuck(ScriptedBackend):
+        async def complete(self, request: Request) -> Completion:
+            await asyncio.Event().wait()
+            raise AssertionError
+
+    stuck = Stuck([], capabilities=replace(ScriptedBackend([]).capabilities, timeout=0.01))
+    with pytest.raises(Unavailable, match=r"within 0\.01 s"):
+        await PatientBackend(stuck, max_retries=0).complete(Request(()))
+
+
+async def test_a_server_is_sent_another_seed_with_every_turn(store: Store) -> None:
+    """Else a turn that is forgotten would be written the same way again."""
+    backend = ScriptedBackend(["add(1, 1)", "add(2, 1)", "answer(3)"])
+    run = begin(store)
+    await rollout(backend).record(store, run, store.owed(run, problems(1), 2))
+    first, second = ([r.turn_seed for r in backend.requests if r.attempt == a] for a in (0, 1))
+    assert first == [first[0], first[0] + 1, first[0] + 2]
+    assert not set(first) & set(second)

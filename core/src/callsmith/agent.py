@@ -89,10 +89,12 @@ async def solve(
     attempt: int = 0,
     run: str = "",
     on_step: Callable[[Step], None] = lambda _: None,
+    on_text: Callable[[str], None] | None = None,
 ) -> Chain:
     """Let the model work through the problem, and return the whole record.
 
-    ``on_step`` is called with each step as it is made.
+    ``on_step`` is called with each step as it is made, ``on_text`` with each piece of a turn's
+    text as it is written, by backends that can stream.
     A model's mistakes are on the chain. Raises what `Backend.complete` raises, but for
     ModelFault and ContextOverflow, which are data as well.
     """
@@ -104,7 +106,15 @@ async def solve(
     answer: JSON = None
     while (stop := progress.stop(limits, len(steps))) is None:
         request = Request(
-            tuple(messages), prompt.tools, sampling, seed, problem, attempt, tuple(steps)
+            messages=tuple(messages),
+            tools=prompt.tools,
+            sampling=sampling,
+            seed=seed,
+            problem=problem,
+            attempt=attempt,
+            steps=tuple(steps),
+            constraint=prompt.constraint,
+            on_text=on_text,
         )
         turn_began = time.perf_counter()
         try:

@@ -1,14 +1,16 @@
 """What completes a conversation: the Backend protocol, and the backends that need no server.
 
 Models are named ``scheme:name``; the scheme's plugin registers a factory for it,
-``open(name, *, task, **options)``. Errors are in `errors`, typed by who must act.
+``open(name, *, task, **options)``. Errors are in `errors`, typed by who must act; what HTTP
+servers have in common is in `serving`.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, runtime_checkable
 
 from callsmith.chain import JSON, Call, Dialect, Problem, Sampling, Step, Usage
 from callsmith.errors import Rejected
@@ -21,12 +23,26 @@ Message: TypeAlias = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
+class Constraint:
+    """What a server must hold the model's text to, so that it can only be a valid call.
+
+    A JSON Schema in the dialect json, or a grammar in the dialect text, in GBNF as llama.cpp has
+    it. The other one is empty.
+    """
+
+    schema: Mapping[str, JSON] | None = None
+    grammar: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Request:
     """One turn to complete.
 
     ``messages`` is the whole conversation; ``tools`` the functions' schemas in the native dialect,
-    else empty. ``seed`` is the chain's. What follows is for backends that replay instead of
-    sampling, and to tell the turns of one chain apart: servers are never sent it.
+    else empty. ``seed`` is the chain's. ``problem``, ``attempt`` and ``steps`` are for backends
+    that replay instead of sampling, and to tell the turns of one chain apart: servers are never
+    sent them. ``on_text`` is called with each piece of the turn as it is written: a backend that
+    can stream does so if it is there.
     """
 
     messages: Sequence[Message]
@@ -36,11 +52,21 @@ class Request:
     problem: Problem = field(default_factory=lambda: Problem(""))
     attempt: int = 0
     steps: tuple[Step, ...] = ()
+    constraint: Constraint | None = None
+    on_text: Callable[[str], None] | None = field(default=None, compare=False)
+
+    @property
+    def turn_seed(self) -> int:
+        """What a server is sent: the chain's seed, and one more with every turn, below 2**31."""
+        return (self.seed + len(self.steps)) % 2**31
 
 
 @dataclass(frozen=True, slots=True)
 class Completion:
-    """A model's turn. ``calls`` are those that the server itself told apart (native dialect)."""
+    """A model's turn. ``calls`` are those that the server itself told apart (native dialect).
+
+    ``reasoning`` is what the model thought before it spoke; it is never part of ``text``.
+    """
 
     text: str = ""
     calls: tuple[Call, ...] = ()
@@ -52,21 +78,39 @@ class Completion:
 
 @dataclass(frozen=True, slots=True)
 class Capabilities:
-    """What a model can do. The first dialect is the one that ``auto`` takes.
+    """What a model can do. The first dialect is the one that ``auto`` takes, for this ``reason``.
 
     ``samples`` is False where temperature and seed mean nothing, as in a replay. ``tool_role`` says
     whether its chat template has a role for results, which the text dialect then uses; ``shots``
     how many worked examples it was trained to be shown, None if that is all the same; ``context``
     is the window in tokens, 0 if unknown; ``concurrency`` the number of chains in flight that suits
-    it.
+    it; ``constrains`` lists the dialects in which it can hold a model to valid calls, the better
+    one first; ``timeout`` is the seconds after which a turn is asked for again, None for never.
     """
 
-    dialects: tuple[Dialect, ...] = ("native", "text")
+    dialects: tuple[Dialect, ...] = ("native", "text", "json")
     samples: bool = True
     tool_role: bool = False
     shots: int | None = None
     context: int = 0
     concurrency: int = 8
+    constrains: tuple[Dialect, ...] = ()
+    timeout: float | None = None
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelInfo:
+    """A model that a server has. ``size`` is in bytes and ``context`` in tokens, 0 if unknown.
+
+    ``tools`` says whether it takes functions, None if the server does not tell.
+    """
+
+    name: str
+    size: int = 0
+    context: int = 0
+    tools: bool | None = None
+    detail: str = ""
 
 
 class Backend(Protocol):
@@ -81,9 +125,44 @@ class Backend(Protocol):
     @property
     def capabilities(self) -> Capabilities: ...
 
+    async def prepare(self) -> None:
+        """Before the first request: look whether the model is there, and what it can do.
+
+        Raises Rejected or Unavailable; afterwards ``capabilities`` are the model's own.
+        """
+
     async def complete(self, request: Request) -> Completion: ...
 
     async def close(self) -> None: ...
+
+
+@runtime_checkable
+class Catalogue(Protocol):
+    """A backend that knows what other models its server has; opened without a model's name."""
+
+    async def models(self) -> Sequence[ModelInfo]: ...
+
+
+OnPull: TypeAlias = Callable[[str, int, int], None]
+"""Told what is being fetched, the bytes that are here, and those in all."""
+
+
+@runtime_checkable
+class Puller(Protocol):
+    """A backend that can fetch its model. Raises what `Backend.prepare` raises."""
+
+    async def pull(self, on_progress: OnPull) -> None: ...
+
+
+def split_url(name: str) -> tuple[str, str]:
+    """``my-model@http://host/v1`` in two, the URL empty if there is none.
+
+    Raises Rejected for a URL with a password in it: it would be recorded with every chain.
+    """
+    model, url = re.fullmatch(r"(.*?)(?:@(https?://.*))?", name, re.DOTALL).groups("")  # type: ignore[union-attr]
+    if "@" in url.partition("://")[2].partition("/")[0]:
+        raise Rejected("a URL must not hold a user or a password: give keys in the environment")
+    return model, url
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +183,9 @@ class ReplayBackend:
     name: str
     plan: Callable[[Problem, int], Sequence[Call]]
     capabilities: Capabilities = Capabilities(dialects=("native",), samples=False, concurrency=64)
+
+    async def prepare(self) -> None:
+        """A plan is always there."""
 
     async def complete(self, request: Request) -> Completion:
         calls = self.plan(request.problem, request.attempt)
@@ -146,8 +228,11 @@ class ScriptedBackend:
 
     turns: Sequence[str | Completion | Exception | Callable[[Request], Any]]
     name: str = "scripted"
-    capabilities: Capabilities = Capabilities(dialects=("text", "native"))
+    capabilities: Capabilities = Capabilities(dialects=("text", "native", "json"))
     requests: list[Request] = field(default_factory=list)
+
+    async def prepare(self) -> None:
+        """A script is always there."""
 
     async def complete(self, request: Request) -> Completion:
         self.requests.append(request)

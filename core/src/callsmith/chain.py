@@ -39,7 +39,8 @@ Stop: TypeAlias = Literal[
 ]
 """Why a chain ended. Only ``answer`` carries an answer."""
 
-Dialect: TypeAlias = Literal["text", "native"]
+Dialect: TypeAlias = Literal["text", "native", "json"]
+"""How calls are written: ``name(arg=value)``, by the server's own tool calls, or as JSON text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +112,11 @@ class Result:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Tokens of one turn, as the backend counted them."""
+    """Tokens of one turn, or of many, as the backend counted them.
+
+    ``cached`` are those of the prompt that it did not have to read again, ``reasoning`` those of
+    the completion that went into thoughts.
+    """
 
     prompt: int = 0
     completion: int = 0
@@ -121,6 +126,14 @@ class Usage:
     @property
     def total(self) -> int:
         return self.prompt + self.completion
+
+    def __add__(self, other: Usage) -> Usage:
+        return Usage(
+            self.prompt + other.prompt,
+            self.completion + other.completion,
+            self.cached + other.cached,
+            self.reasoning + other.reasoning,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,7 +187,8 @@ class Setup:
     """What shaped a chain besides its problem: enough to know that two chains compare.
 
     ``functions`` and ``prompt`` are hashes of the functions' schemas and of the messages before
-    the problem. ``plugins`` maps distributions to versions.
+    the problem. ``constrained`` says that the server held the model to valid calls. ``plugins``
+    maps distributions to versions.
     """
 
     model: str = ""
@@ -186,6 +200,7 @@ class Setup:
     functions: str = ""
     prompt: str = ""
     plugins: Mapping[str, str] = field(default_factory=dict)
+    constrained: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,13 +234,7 @@ class Chain:
     @property
     def usage(self) -> Usage:
         """Tokens of all turns together."""
-        turns = [step.usage for step in self.steps]
-        return Usage(
-            sum(turn.prompt for turn in turns),
-            sum(turn.completion for turn in turns),
-            sum(turn.cached for turn in turns),
-            sum(turn.reasoning for turn in turns),
-        )
+        return sum((step.usage for step in self.steps), Usage())
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from callsmith.agent import Limits
+from callsmith.backends import split_url
 from callsmith.chain import JSON, Sampling
 from callsmith.errors import DataError
 from callsmith.tasks import FunctionRef
@@ -25,7 +26,7 @@ class PromptConfig:
 
     task: str
     task_options: Mapping[str, JSON] = field(default_factory=dict)
-    dialect: Literal["auto", "text", "native"] = "auto"
+    dialect: Literal["auto", "text", "native", "json"] = "auto"
     shots: int | None = None
     functions: tuple[FunctionRef, ...] | None = None
     forget_faults: bool = False
@@ -44,6 +45,7 @@ LEAST: Mapping[str, int] = {
     "seconds": 0,
     "concurrency": 1,
     "max_retries": 0,
+    "timeout": 0,
 }
 
 
@@ -54,7 +56,10 @@ class RolloutConfig(PromptConfig):
     ``run`` names it (made from task, split and model if empty). ``attempts`` is how many chains
     each problem gets. ``limit`` takes so many problems, chosen by the seed; ``concurrency`` None
     takes what suits the backend. ``steps``, ``calls``, ``tokens`` and ``seconds`` are where a chain
-    ends without an answer, as in `Limits`. Raises DataError for a number below its `LEAST`.
+    ends without an answer, as in `Limits`. ``stop`` and ``extra`` are sampling's too: stop strings,
+    and settings passed to the server by name. With ``constrain`` the server lets the model write
+    nothing but valid calls. ``timeout`` is the seconds after which a turn is asked for again, None
+    for what suits the backend. Raises DataError for a number below its `LEAST`.
     """
 
     model: str
@@ -66,12 +71,16 @@ class RolloutConfig(PromptConfig):
     temperature: float = 0.0
     top_p: float = 1.0
     max_tokens: int = 512
+    stop: tuple[str, ...] = ()
+    extra: Mapping[str, JSON] = field(default_factory=dict)
+    constrain: bool = False
     steps: int = 16
     calls: int = 64
     tokens: int = 16_384
     seconds: float = 600.0
     concurrency: int | None = None
-    max_retries: int = 8
+    max_retries: int = 16
+    timeout: float | None = None
     model_options: Mapping[str, JSON] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -84,7 +93,8 @@ class RolloutConfig(PromptConfig):
 
     @property
     def sampling(self) -> Sampling:
-        return Sampling(self.temperature, self.top_p, self.max_tokens)
+        stop, extra = tuple(self.stop), dict(self.extra)
+        return Sampling(self.temperature, self.top_p, self.max_tokens, stop, extra)
 
     @property
     def limits(self) -> Limits:
@@ -93,9 +103,10 @@ class RolloutConfig(PromptConfig):
     @property
     def name(self) -> str:
         """The run's name: the one given, or ``task-split-scheme-model`` without folders and URL."""
-        scheme, _, rest = self.model.partition("@")[0].partition(":")
+        scheme, _, rest = split_url(self.model)[0].partition(":")
         parts = [Path(self.task).stem, self.split, scheme, rest.rstrip("/").rpartition("/")[2]]
         parts += ["no-functions"] if self.functions == () else []
+        parts += ["constrained"] if self.constrain else []
         made = "-".join(filter(None, parts))
         return self.run or "".join(c if c.isalnum() or c in "._" else "-" for c in made)
 

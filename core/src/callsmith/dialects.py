@@ -3,18 +3,19 @@
 A `Prompt` is everything that stands before a problem, and the one renderer that turns a chain's
 steps into messages; rollout, evaluation and training all use it. Chains know nothing of dialects:
 one made with the server's tool calls (``native``) renders as text for a student that writes
-``name(arg=value)`` (``text``), and the other way round.
+``name(arg=value)`` (``text``) or JSON (``json``), and the other way round.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 
-from callsmith.backends import Completion, Message
+from callsmith.backends import Completion, Constraint, Message
 from callsmith.chain import JSON, Call, Chain, Dialect, Fault, Problem, Step, digest
-from callsmith.functions import Function, format_call, render_value
+from callsmith.functions import Function, format_call, format_json_call, render_value
 from callsmith.jsoncalls import read_json_calls
 from callsmith.reading import before_calls, read_calls
 from callsmith.values import plain, readable
@@ -22,6 +23,11 @@ from callsmith.values import plain, readable
 TEXT_RULES = """\
 Work in steps. In each turn write one call, and nothing else:
 name(argument=value)
+You are given its result, then it is your turn again. End with a call of answer."""
+
+JSON_RULES = """\
+Work in steps. In each turn write one call as JSON, and nothing else:
+{"call": {"name": "…", "arguments": {…}}}
 You are given its result, then it is your turn again. End with a call of answer."""
 
 NATIVE_RULES = """\
@@ -34,7 +40,8 @@ class Prompt:
 
     ``functions`` are by the names that the model sees; ``examples`` few-shot chains that were
     really executed. ``tool_role`` says that the model's template has a role for results. With
-    ``forget_faults`` failed turns are not shown to the model again, as in the paper's own loop.
+    ``forget_faults`` failed turns are not shown to the model again, as in the paper's own loop;
+    with ``constrained`` the server is asked to let the model write nothing but valid calls.
     """
 
     instructions: str
@@ -43,30 +50,41 @@ class Prompt:
     dialect: Dialect = "text"
     tool_role: bool = False
     forget_faults: bool = False
+    constrained: bool = False
 
     @cached_property
     def messages(self) -> tuple[Message, ...]:
         """The system message and the few-shot chains."""
         parts = [self.instructions]
-        if self.dialect == "text":
-            helps = "\n\n".join(function.help for function in self.functions.values())
-            parts += [f"You can call these functions:\n\n{helps}", TEXT_RULES]
-        else:
+        if self.dialect == "native":
             parts.append(NATIVE_RULES)
-        system: Message = {"role": "system", "content": "\n\n".join(filter(None, parts))}
-        turns = [
-            message
-            for chain in self.examples
-            for message in self._from_problem(chain.problem, chain.steps, chain.setup.dialect)
-        ]
-        return (system, *turns)
+        else:
+            helps = "\n\n".join(f.help_with(self._write) for f in self.functions.values())
+            rules = JSON_RULES if self.dialect == "json" else TEXT_RULES
+            parts += [f"You can call these functions:\n\n{helps}", rules]
+        messages: list[Message] = [{"role": "system", "content": "\n\n".join(filter(None, parts))}]
+        shown = 0
+        for chain in self.examples:
+            written = chain.setup.dialect
+            messages += self._from_problem(chain.problem, chain.steps, written, shown)
+            shown += len(chain.steps)
+        return tuple(messages)
 
     @cached_property
     def tools(self) -> tuple[Mapping[str, JSON], ...]:
-        """The functions' schemas as servers want them; empty in the text dialect."""
-        if self.dialect == "text":
+        """The functions' schemas as servers want them; empty where calls are written as text."""
+        if self.dialect != "native":
             return ()
         return tuple(function.schema for function in self.functions.values())
+
+    @cached_property
+    def constraint(self) -> Constraint | None:
+        """What the server is asked to hold the model's turns to, if anything."""
+        if not self.constrained:
+            return None
+        from callsmith.constraints import constraint
+
+        return constraint(self.functions, self.dialect)
 
     @cached_property
     def hash(self) -> str:
@@ -80,16 +98,21 @@ class Prompt:
 
         ``written`` is the dialect that the steps were written in, if not this one.
         """
-        return [*self.messages, *self._from_problem(problem, steps, written or self.dialect)]
+        begun = self._from_problem(problem, steps, written or self.dialect, self._example_steps)
+        return [*self.messages, *begun]
+
+    @cached_property
+    def _example_steps(self) -> int:
+        return sum(len(chain.steps) for chain in self.examples)
 
     def _from_problem(
-        self, problem: Problem, steps: Iterable[Step], written: Dialect
+        self, problem: Problem, steps: Iterable[Step], written: Dialect, first: int
     ) -> list[Message]:
         messages: list[Message] = [{"role": "user", "content": problem.text}]
         steps = list(steps)
         for index, step in enumerate(steps):
             if self.shows(step) or index == len(steps) - 1:
-                messages += self.turn(step, index, written)
+                messages += self._render(step, first + index, written)
         return messages
 
     def shows(self, step: Step) -> bool:
@@ -97,12 +120,17 @@ class Prompt:
         return not (self.forget_faults and step.faults)
 
     def turn(self, step: Step, index: int, written: Dialect | None = None) -> list[Message]:
-        """One step as messages: the model's turn, then what came back."""
-        verbatim = (written or self.dialect) == self.dialect
-        if self.dialect == "text":
-            lines = [format_call(call, self.functions.get(call.name)) for call in step.calls]
+        """The problem's step of this index as messages: the model's turn, then what came back."""
+        return self._render(step, self._example_steps + index, written or self.dialect)
+
+    def _render(self, step: Step, number: int, written: Dialect) -> list[Message]:
+        """``number`` is the step's in the whole conversation, worked examples included."""
+        beside = _beside(step, written)
+        if self.dialect != "native":
+            lines = [self._write(call, self.functions.get(call.name)) for call in step.calls]
             # Prose beside a native call stays; a text turn is its own words, calls included.
-            text = step.text if verbatim else "\n".join(filter(None, [_prose(step), *lines]))
+            verbatim = written == self.dialect
+            text = step.text if verbatim else "\n".join(filter(None, [beside, *lines]))
             back = [_render_result(step, i) for i in range(len(step.results))]
             if step.fault:
                 back.append(f"Error: {step.fault.message}")
@@ -111,15 +139,11 @@ class Prompt:
             role = "tool" if self.tool_role else "user"
             reply: list[Message] = [{"role": role, "content": "\n".join(back)}] if back else []
             return [{"role": "assistant", "content": text}, *reply]
-        return self._native_turn(step, index, verbatim)
-
-    def _native_turn(self, step: Step, index: int, verbatim: bool) -> list[Message]:
+        # Nine letters and digits: Mistral's templates take no other id.
         calls = [
-            replace(call, id=call.id or f"call_{index}_{i}") for i, call in enumerate(step.calls)
+            replace(call, id=call.id or f"c{number:05}{i:03}") for i, call in enumerate(step.calls)
         ]
-        # A text turn's words are its calls; were they shown too, the model would read them twice.
-        content = _prose(step) if verbatim or not calls else ""
-        message: Message = {"role": "assistant", "content": content}
+        message: Message = {"role": "assistant", "content": beside}
         if calls:
             message["tool_calls"] = [
                 {
@@ -139,10 +163,13 @@ class Prompt:
             messages.append({"role": "user", "content": f"Error: {step.fault.message}"})
         return messages
 
+    def _write(self, call: Call, function: Function | None) -> str:
+        return (format_json_call if self.dialect == "json" else format_call)(call, function)
+
     def read(self, completion: Completion) -> tuple[tuple[Call, ...], Fault | None]:
         """The calls in a model's turn, and its fault if it can't be read, or not to its end."""
         calls, fault = _sound(completion.calls)
-        if not calls and not fault and self.dialect == "native":
+        if not calls and not fault and self.dialect != "text":
             calls, fault = read_json_calls(completion.text)
         if not calls and not fault:
             calls, fault = read_calls(completion.text, self.functions)
@@ -155,19 +182,27 @@ class Prompt:
 
 
 def _sound(calls: tuple[Call, ...]) -> tuple[tuple[Call, ...], Fault | None]:
-    """The calls that a server told apart, up to one whose arguments can't be recorded."""
+    """The calls that a server told apart, up to one whose arguments can't be recorded.
+
+    Ids that it gave twice are dropped, so that each result finds its call.
+    """
     sound: list[Call] = []
+    ids = Counter(call.id for call in calls)
     for call in calls:
         try:
-            sound.append(replace(call, name=readable(call.name), arguments=plain(call.arguments)))
+            name, arguments = readable(call.name), plain(call.arguments)
+            id = call.id if ids[call.id] == 1 else ""
+            sound.append(replace(call, name=name, arguments=arguments, id=id))
         except ValueError as error:
             message = f"{call.name[:64]}(…) can't be read: {error}"
             return tuple(sound), Fault("unparsable", message)
     return tuple(sound), None
 
 
-def _prose(step: Step) -> str:
-    """What a native turn says beside its calls."""
+def _beside(step: Step, written: Dialect) -> str:
+    """What a turn says beside its calls. Were they shown with it, a model would read them twice."""
+    if written != "native":
+        return "" if step.calls else step.text
     return before_calls(step.text) if step.from_text else step.text
 
 

@@ -13,10 +13,23 @@ from dataclasses import asdict, dataclass
 from statistics import NormalDist, correlation, fmean, variance
 from typing import TypeAlias
 
-from callsmith.chain import JSON, Chain, Verdict
+from callsmith.chain import JSON, Chain, Usage, Verdict
 from callsmith.errors import DataError
 
 Interval: TypeAlias = tuple[float, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Price:
+    """What a million tokens cost, read and written, in whatever currency."""
+
+    read: float
+    written: float
+
+    def of(self, usage: Usage) -> float:
+        """What these tokens cost; those that the server had cached at the full price."""
+        return (self.read * usage.prompt + self.written * usage.completion) / 1e6
+
 
 Outcomes: TypeAlias = Sequence[tuple[bool, ...]]
 """For each problem, whether its attempts were right."""
@@ -29,7 +42,8 @@ class Evaluation:
     Shares are of 1. ``attempts`` is the fewest at any problem. ``accuracy`` is ``grounded`` (right
     by an answer that a call gave) plus ``guessed``. ``pass_at[k]``: the chance that one of k
     attempts is right (Chen et al. 2021, arXiv 2107.03374). ``fault_rate`` is the share of turns
-    with a fault; ``steps``, ``calls``, ``tokens`` and ``seconds`` are means over chains.
+    with a fault; ``steps``, ``calls``, ``tokens`` and ``seconds`` are means over chains, and
+    ``usage`` the tokens of all of them.
     ``outcomes`` has for each problem's key whether its attempts were right, in order.
     """
 
@@ -48,6 +62,7 @@ class Evaluation:
     calls: float
     tokens: float
     seconds: float
+    usage: Usage
     outcomes: Mapping[str, tuple[bool, ...]]
 
     def to_json(self) -> dict[str, JSON]:
@@ -94,6 +109,7 @@ def evaluate(records: Iterable[tuple[Chain, Verdict]]) -> Evaluation:
     faults: Counter[str] = Counter()
     sums: Counter[str] = Counter()
     seconds = 0.0
+    usage = Usage()
     for chain, verdict in records:
         outcomes.setdefault(chain.problem.key, {})[chain.run, chain.attempt] = verdict
         stops[chain.stop] += 1
@@ -101,7 +117,7 @@ def evaluate(records: Iterable[tuple[Chain, Verdict]]) -> Evaluation:
         sums["steps"] += len(chain.steps)
         sums["faulted"] += sum(bool(step.faults) for step in chain.steps)
         sums["calls"] += len(chain.calls)
-        sums["tokens"] += chain.usage.total
+        usage += chain.usage
         seconds += chain.seconds
     if not outcomes:
         raise DataError("there are no chains to evaluate")
@@ -127,8 +143,9 @@ def evaluate(records: Iterable[tuple[Chain, Verdict]]) -> Evaluation:
         fault_rate=sums["faulted"] / max(1, sums["steps"]),
         steps=sums["steps"] / chains,
         calls=sums["calls"] / chains,
-        tokens=sums["tokens"] / chains,
+        tokens=usage.total / chains,
         seconds=seconds / chains,
+        usage=usage,
         outcomes=correct,
     )
 

@@ -132,11 +132,15 @@ class Function:
     @cached_property
     def help(self) -> str:
         """Signature, description, parameters that have one, and the examples with results."""
+        return self.help_with(format_call)
+
+    def help_with(self, write: Callable[[Call, Function], str]) -> str:
+        """The help, with the examples' calls in another way of writing."""
         lines = [self.signature, *(f"    {line}" for line in self.description.splitlines())]
         for name, schema in self.properties.items():
             if schema.get("description"):
                 lines.append(f"    {name}: {schema['description']}")
-        lines += [f"    {line}" for line in self._shown_examples()]
+        lines += [f"    {line}" for line in self._shown_examples(write)]
         return "\n".join(lines)
 
     @cached_property
@@ -146,15 +150,15 @@ class Function:
             "type": "function",
             "function": {
                 "name": self.name,
-                "description": "\n".join([self.description, *self._shown_examples()]),
+                "description": "\n".join([self.description, *self._shown_examples(format_call)]),
                 "parameters": self.parameters,
             },
         }
 
-    def _shown_examples(self) -> list[str]:
+    def _shown_examples(self, write: Callable[[Call, Function], str]) -> list[str]:
         lines = []
         for example, value in zip(self.examples, self.results, strict=True):
-            call = format_call(Call(self.name, example.arguments), self)
+            call = write(Call(self.name, example.arguments), self)
             shown = f" -> {render_value(value)}" if self.role != "control" else ""
             lines.append(f"Example: {call}{shown}")
         return lines
@@ -287,12 +291,22 @@ def function(
 
 def format_call(call: Call, function: Function | None = None) -> str:
     """A call as text, ``divide(a=48, b=2)``, its arguments in the function's order."""
+    inner = ", ".join(f"{name}={value!r}" for name, value in _ordered(call, function).items())
+    return f"{call.name}({inner})"
+
+
+def format_json_call(call: Call, function: Function | None = None) -> str:
+    """A call as the dialect ``json`` writes it, its arguments in the function's order."""
+    written = {"call": {"name": call.name, "arguments": _ordered(call, function)}}
+    return json.dumps(written, ensure_ascii=False)
+
+
+def _ordered(call: Call, function: Function | None) -> dict[str, JSON]:
     order = list(function.properties) if function else []
     names = sorted(
         call.arguments, key=lambda name: order.index(name) if name in order else len(order)
     )
-    inner = ", ".join(f"{name}={call.arguments[name]!r}" for name in names)
-    return f"{call.name}({inner})"
+    return {name: call.arguments[name] for name in names}
 
 
 def render_value(value: JSON) -> str:

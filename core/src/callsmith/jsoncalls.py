@@ -23,7 +23,11 @@ MARKS = re.compile(
     r"|```(?:json|tool_call)?\s*+(\[?\s*+\{.*?)```",
     re.DOTALL,
 )
-BARE = re.compile(r"\s*+\[?\s*+\{")
+BARE = re.compile(
+    r"""\A\s*+\[?\s*+\{  # the whole turn
+    |^[ \t]*+\[?\s*+\{(?=\s*+"(?:call|name|function|type)"\s*+:)  # or from some line on""",
+    re.VERBOSE | re.MULTILINE,
+)
 _MISTRAL_NAME = re.compile(r"\s*+([A-Za-z_][\w.]*+)\s*+(?:\[ARGS\])?\s*+(?=\{)")
 _BETWEEN = re.compile(r"[\s;,]*(?=[\[{])")
 _SHAPE = '{"name": …, "arguments": {…}}'
@@ -35,8 +39,8 @@ def read_json_calls(text: str) -> tuple[tuple[Call, ...], Fault | None]:
     pieces = [
         next(piece for piece in found if piece) for found in MARKS.findall(text) if any(found)
     ]
-    if not pieces and BARE.match(text):
-        pieces = [text]
+    if not pieces and (bare := BARE.search(text)):
+        pieces = [text[bare.start() :]]
     calls: list[Call] = []
     for piece in pieces:
         try:
@@ -63,7 +67,9 @@ def _values(piece: str) -> Iterator[JSON]:
 
 def _call(item: JSON) -> Call:
     """The call in an object of any of the shapes that models are taught."""
-    if isinstance(item, dict) and isinstance(item.get("function"), dict):
+    if isinstance(item, dict) and isinstance(item.get("call"), dict):
+        item = item["call"]  # what the dialect json asks for
+    elif isinstance(item, dict) and isinstance(item.get("function"), dict):
         item = item["function"] | {"id": item.get("id", "")}
     if not isinstance(item, dict) or not isinstance(item.get("name"), str):
         raise ValueError(f"write it as {_SHAPE}")

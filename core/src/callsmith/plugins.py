@@ -177,6 +177,9 @@ class Registry:
         scheme, _, name = spec.partition(":")
         factory = self.resolve("backends", scheme)
         backend: Backend = self._make("backends", scheme, factory, options, name, task=task)
+        lacks = [part for part in ("prepare", "complete", "close") if not hasattr(backend, part)]
+        if lacks:
+            raise PluginError(f"backend {scheme!r} is incomplete: it lacks {', '.join(lacks)}")
         return backend
 
     def trainer(self, name: str) -> Trainer:

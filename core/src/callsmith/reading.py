@@ -263,5 +263,5 @@ def _literal(argument: _Argument) -> JSON:
 def before_calls(text: str) -> str:
     """The prose before the first call that is written into the text."""
     text = text[:MAX_TURN]
-    mark = MARKS.search(text) or _HEAD.search(text)
-    return "" if BARE.match(text) else text[: mark.start() if mark else 0].strip()
+    mark = MARKS.search(text) or BARE.search(text) or _HEAD.search(text)
+    return text[: mark.start() if mark else 0].strip()

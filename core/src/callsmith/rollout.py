@@ -32,7 +32,10 @@ FLUSH_SECONDS = 0.5
 
 @dataclass(slots=True)
 class Tally:
-    """What a rollout has done so far. ``owed`` counts this start's chains, not the whole run's."""
+    """What a rollout has done so far. ``owed`` counts this start's chains, not the whole run's.
+
+    ``waiting`` of those in flight wait for a server; ``trouble`` is what was last wrong with it.
+    """
 
     owed: int = 0
     done: int = 0
@@ -40,6 +43,8 @@ class Tally:
     tokens: int = 0
     in_flight: int = 0
     retries: int = 0
+    waiting: int = 0
+    trouble: str = ""
     faults: Counter[str] = field(default_factory=Counter)
     began: float = field(default_factory=time.perf_counter)
 
@@ -59,7 +64,8 @@ class Rollout:
     """How chains are made: everything but which problems.
 
     ``seed`` is the run's; a chain's own is a hash of it, the problem's key and the attempt.
-    ``max_retries`` is how often one turn is asked for again while the server is unavailable.
+    ``max_retries`` is how often one turn is asked for again while the server is unavailable, and
+    ``timeout`` the seconds after which it counts as such (None: as the backend says).
     """
 
     task: Task
@@ -70,7 +76,8 @@ class Rollout:
     limits: Limits = field(default_factory=Limits)
     seed: int = 0
     concurrency: int = 8
-    max_retries: int = 8
+    max_retries: int = 16
+    timeout: float | None = None
 
     async def record(
         self,
@@ -86,7 +93,7 @@ class Rollout:
         """
         tally = Tally(owed=len(owed))
         pending: list[tuple[Chain, Verdict]] = []
-        backend = PatientBackend(self.backend, self.max_retries, tally)
+        backend = PatientBackend(self.backend, self.max_retries, self.timeout, tally)
         queue = iter(owed)
 
         def flush() -> None:
@@ -139,10 +146,14 @@ class Rollout:
 
 @dataclass
 class PatientBackend:
-    """Waits for a server that is away or busy, and asks again; everything else passes through."""
+    """Waits for a server that is away or busy, and asks again; everything else passes through.
+
+    The waits double from half a second to a minute, with jitter, unless the server says how long.
+    """
 
     inner: Backend
     max_retries: int
+    timeout: float | None = None
     tally: Tally = field(default_factory=Tally)
 
     @property
@@ -153,17 +164,36 @@ class PatientBackend:
     def capabilities(self) -> Capabilities:
         return self.inner.capabilities
 
+    async def prepare(self) -> None:
+        await self.inner.prepare()
+
     async def complete(self, request: Request) -> Completion:
         for tried in range(self.max_retries + 1):
             try:
-                return await self.inner.complete(request)
+                return await self._ask(request)
             except Unavailable as error:
                 if tried == self.max_retries:
                     raise
                 self.tally.retries += 1
+                self.tally.trouble = str(error)
                 wait = min(60.0, 0.5 * 2**tried) * random.uniform(0.5, 1.0)
-                await asyncio.sleep(wait if error.retry_after is None else error.retry_after)
+                self.tally.waiting += 1
+                try:
+                    await asyncio.sleep(wait if error.retry_after is None else error.retry_after)
+                finally:
+                    self.tally.waiting -= 1
         raise AssertionError("the last try returns or raises")
+
+    async def _ask(self, request: Request) -> Completion:
+        timeout = self.inner.capabilities.timeout if self.timeout is None else self.timeout
+        try:
+            async with asyncio.timeout(timeout):
+                return await self.inner.complete(request)
+        except TimeoutError as error:
+            raise Unavailable(
+                f"{self.name} gave no answer within {timeout:g} s: if it needs longer, say so with "
+                "--timeout"
+            ) from error
 
     async def close(self) -> None:
         await self.inner.close()

@@ -9,17 +9,15 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, TypeAlias, TypeVar
 
 from callsmith import agent
-from callsmith.agent import worked_examples
-from callsmith.backends import Backend
+from callsmith.backends import Backend, OnPull, split_url
 from callsmith.chain import (
     JSON,
     Chain,
-    Dialect,
     PreferencePair,
     Problem,
     Setup,
@@ -27,22 +25,25 @@ from callsmith.chain import (
     Verdict,
 )
 from callsmith.configs import PromptConfig, RolloutConfig, TrainConfig
-from callsmith.control import answer_function, reasoning
 from callsmith.dialects import Prompt
-from callsmith.errors import DataError, PluginError, Rejected
+from callsmith.errors import DataError, Rejected
 from callsmith.evaluation import Evaluation, evaluate
 from callsmith.functions import functions_hash
 from callsmith.isolation import Workers
 from callsmith.models import ModelFolder, trained_names, weights_hash
 from callsmith.pairs import PairConfig, PairStatistics, build_pairs, chosen_chains, usable
 from callsmith.plugins import Registry, load_registry
-from callsmith.rollout import Rollout, Tally
+from callsmith.preparing import describe_choice, make_prompt, make_ready
+from callsmith.rollout import PatientBackend, Rollout, Tally
 from callsmith.runs import Run
 from callsmith.store import Store, home_folder
 from callsmith.tasks import BaseTask, FunctionRef, Task, problems_of
 from callsmith.training import TrainedModel, TrainingData
 
 T = TypeVar("T")
+
+OnRecord: TypeAlias = Callable[[Tally, Sequence[tuple[Chain, Verdict]]], None]
+"""Called after each commit."""
 
 
 @dataclass(frozen=True)
@@ -96,38 +97,6 @@ class Workspace:
             raise DataError(f"there is no trained model {model!r} in {self.home}, and {why}")
         return self.registry.backend(spec, task=task, **(options or {}))
 
-    async def prompt(
-        self, config: PromptConfig, task: Task, backend: Backend, workers: Workers
-    ) -> Prompt:
-        """What this model is shown of this task, with the few-shot chains executed."""
-        able = backend.capabilities
-        dialect: Dialect = able.dialects[0] if config.dialect == "auto" else config.dialect
-        if dialect not in able.dialects:
-            raise Rejected(
-                f"{backend.name} does not write the {dialect} dialect: use --dialect "
-                + " or ".join(able.dialects)
-            )
-        wanted = task.functions if config.functions is None else config.functions
-        chosen = self.registry.functions(wanted)
-        for name in {"answer", "reasoning"} & set(chosen):
-            raise PluginError(
-                f"{chosen[name].qualified_name} has the name of a built-in function: rename it"
-            )
-        if chosen:
-            chosen["reasoning"] = reasoning
-        chosen["answer"] = answer_function(task.answer)
-        bare = Prompt(
-            task.instructions,
-            chosen,
-            dialect=dialect,
-            tool_role=able.tool_role,
-            forget_faults=config.forget_faults,
-        )
-        # Examples make calls: without functions there are none to show.
-        shots = able.shots if config.shots is None else config.shots
-        examples = task.examples[:shots] if len(chosen) > 1 else ()
-        return replace(bare, examples=await worked_examples(examples, bare, workers))
-
     # ---- the pipeline -------------------------------------------------------------------------
 
     def solve(
@@ -135,18 +104,29 @@ class Workspace:
         problem: Problem,
         config: RolloutConfig,
         on_step: Callable[[Step], None] = lambda _: None,
+        on_text: Callable[[str], None] | None = None,
+        on_ready: Callable[[str], None] = lambda _: None,
+        on_pull: OnPull | None = None,
     ) -> Chain:
-        """One problem, one chain; nothing is recorded in the store. ``on_step`` sees each turn."""
+        """One problem, one chain; nothing is recorded in the store.
+
+        ``on_step`` sees each turn and ``on_text`` its text as it is written; ``on_ready`` and
+        ``on_pull`` are as in `teach`.
+        """
 
         async def work() -> Chain:
             task = self.task(config)
             backend = self.backend(config.model, task, config.model_options)
             try:
+                await make_ready(backend, on_pull)
                 async with Workers() as workers:
-                    prompt = await self.prompt(config, task, backend, workers)
+                    prompt = await make_prompt(
+                        self.registry, config, task, backend, workers, config.constrain
+                    )
+                    on_ready(describe_choice(config, prompt, backend))
                     return await agent.solve(
                         problem,
-                        backend,
+                        PatientBackend(backend, config.max_retries, config.timeout),
                         prompt,
                         workers,
                         sampling=config.sampling,
@@ -154,6 +134,7 @@ class Workspace:
                         setup=self._setup(config, prompt),
                         seed=config.seed,
                         on_step=on_step,
+                        on_text=on_text,
                     )
             finally:
                 await backend.close()
@@ -163,10 +144,16 @@ class Workspace:
     def teach(
         self,
         config: RolloutConfig,
-        on_record: Callable[[Tally, Sequence[tuple[Chain, Verdict]]], None] = lambda *_: None,
+        on_record: OnRecord = lambda *_: None,
         purpose: Literal["teach", "eval"] = "teach",
+        on_ready: Callable[[str], None] = lambda _: None,
+        on_pull: OnPull | None = None,
     ) -> RunReport:
         """Make the chains that the run still owes. ``on_record`` is called after each commit.
+
+        ``on_ready`` is told, before the first chain, which dialect was chosen and why (empty if
+        it was asked for). With
+        ``on_pull`` the model is fetched first, where the backend can, and it is told how far.
 
         Raises StoreError if the run's name is taken by another configuration, DataError for an
         empty split, and what `Rollout.record` raises; the same call goes on afterwards.
@@ -179,11 +166,15 @@ class Workspace:
                 self._refuse_trained_on(config, problems)
             backend = self.backend(config.model, task, config.model_options)
             try:
+                await make_ready(backend, on_pull)
                 able = backend.capabilities
                 async with Workers() as workers:
-                    prompt = await self.prompt(config, task, backend, workers)
+                    prompt = await make_prompt(
+                        self.registry, config, task, backend, workers, config.constrain
+                    )
                 with self.store() as store:
                     run = self._begin(store, config, backend, prompt, purpose)
+                    on_ready(describe_choice(config, prompt, backend))
                     rollout = Rollout(
                         task=task,
                         backend=backend,
@@ -194,6 +185,7 @@ class Workspace:
                         seed=config.seed,
                         concurrency=config.concurrency or able.concurrency,
                         max_retries=config.max_retries,
+                        timeout=config.timeout,
                     )
                     owed = store.owed(run, problems, config.attempts)
 
@@ -215,13 +207,15 @@ class Workspace:
     def evaluate(
         self,
         config: RolloutConfig,
-        on_record: Callable[[Tally, Sequence[tuple[Chain, Verdict]]], None] = lambda *_: None,
+        on_record: OnRecord = lambda *_: None,
+        on_ready: Callable[[str], None] = lambda _: None,
+        on_pull: OnPull | None = None,
     ) -> Evaluation:
         """Run the model over the split as `teach` does, and measure it on just these problems.
 
         From then on these problems are refused when pairs are built.
         """
-        self.teach(config, on_record, purpose="eval")
+        self.teach(config, on_record, "eval", on_ready, on_pull)
         return self.measure(config)
 
     def measure(self, config: RolloutConfig) -> Evaluation:
@@ -287,8 +281,10 @@ class Workspace:
                     f"{config.student} can't be trained: only local weights can (hf:PATH)"
                 )
             try:
+                await backend.prepare()
                 async with Workers() as workers:
-                    return await self.prompt(config, task, backend, workers), str(weights)
+                    shown = await make_prompt(self.registry, config, task, backend, workers)
+                    return shown, str(weights)
             finally:
                 await backend.close()
 
@@ -372,11 +368,12 @@ class Workspace:
             # Where the data lies may change; problems are known by their content.
             "task_options": {k: v for k, v in config.task_options.items() if k != "data"},
             "split": config.split,
-            "model": config.model.partition("@")[0],
+            "model": split_url(config.model)[0],
             "weights": weights_hash(weights) if weights else "",
             "dialect": prompt.dialect,
             "sampling": asdict(config.sampling),
             "forget_faults": config.forget_faults,
+            "constrained": config.constrain,
             "functions": functions_hash(prompt.functions.values()),
             "prompt": prompt.hash,
             "seed": config.seed,
@@ -394,12 +391,13 @@ class Workspace:
 
     def _setup(self, config: RolloutConfig, prompt: Prompt) -> Setup:
         return Setup(
-            model=config.model.partition("@")[0],
+            model=split_url(config.model)[0],
             task=config.task,
             split=config.split,
             dialect=prompt.dialect,
             sampling=config.sampling,
             forget_faults=config.forget_faults,
+            constrained=prompt.constrained,
             functions=functions_hash(prompt.functions.values()),
             prompt=prompt.hash,
             plugins=self.registry.versions,

@@ -25,6 +25,7 @@ COMMANDS = {
     "show": "Show a run, or one chain step by step.",
     "rescore": "Judge a run's chains again, asking no model.",
     "export": "Write a run's chains to a file.",
+    "models": "List the models that a server has, or those trained here.",
     "plugins": "List plugins, what they provide, and what is broken.",
     "functions": "List functions, or show how one is used.",
     "tasks": "List tasks, or show one with sample problems.",

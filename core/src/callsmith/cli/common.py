@@ -16,8 +16,9 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from callsmith.chain import JSON
+from callsmith.chain import JSON, Usage
 from callsmith.errors import DataError
+from callsmith.evaluation import Price
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -51,7 +52,7 @@ def read_options(pairs: Iterable[str]) -> dict[str, JSON]:
 
 def read_settings(settings: dict[str, Any]) -> dict[str, Any]:
     """Command-line values as the fields of a config."""
-    for key in ("task_options", "model_options"):
+    for key in ("task_options", "model_options", "extra"):
         if key in settings:
             settings[key] = read_options(settings[key])
     named = settings.pop("functions")
@@ -106,6 +107,14 @@ def say_next(command: str, what: str) -> None:
 
 def percent(value: float) -> str:
     return f"{100 * value:.1f}%"
+
+
+def tokens(usage: Usage, price: Price | None = None) -> str:
+    """``1,200 tokens read (800 cached), 90 written (20 to reason)``, and what they cost."""
+    cached = f" ({usage.cached:,} cached)" if usage.cached else ""
+    reasoning = f" ({usage.reasoning:,} to reason)" if usage.reasoning else ""
+    spent = f"{usage.prompt:,} tokens read{cached}, {usage.completion:,} written{reasoning}"
+    return f"{spent}; cost {price.of(usage):,.4f}" if price else spent
 
 
 def counts(values: Mapping[str, int]) -> str:

@@ -19,11 +19,12 @@ from callsmith.cli.common import (
     read_settings,
     say_next,
     table,
+    tokens,
 )
 from callsmith.cli.options import prompt_options, rollout_options
-from callsmith.cli.progress import rollout_progress
+from callsmith.cli.progress import pull_progress, rollout_progress, say_ready
 from callsmith.configs import RolloutConfig
-from callsmith.evaluation import Comparison, Evaluation, compare
+from callsmith.evaluation import Comparison, Evaluation, Price, compare
 from callsmith.workspace import Workspace
 
 
@@ -40,13 +41,21 @@ from callsmith.workspace import Workspace
 @click.option(
     "--and-without-functions", is_flag=True, help="The same model without functions, beside it."
 )
+@click.option(
+    "--and-unconstrained",
+    is_flag=True,
+    help="With --constrain: the same model free to write what it likes, beside it.",
+)
 @home_option
 @json_option
 def eval_command(
     against: tuple[str, ...],
     and_without_functions: bool,
+    and_unconstrained: bool,
     home: Path | None,
     as_json: bool,
+    pull: bool,
+    price: Price | None,
     **settings: Any,
 ) -> None:
     """Measure a model on problems it has not seen.
@@ -56,17 +65,29 @@ def eval_command(
       callsmith eval -t wordproblems -m tiny:teacher -n 300
       callsmith eval -t wordproblems -m dpo --against tiny:student -n 300
       callsmith eval -t wordproblems -m tiny:student --attempts 8 --temperature 1 -n 100
+      callsmith eval -t gsm8k -m ollama:llama3.1 --constrain --and-unconstrained -n 300
     """
     config = RolloutConfig(**read_settings(settings))
     workspace = Workspace(home)
-    wanted = {config.model: config}
+    wanted, unconstrained = {config.model: config}, f"{config.model} unconstrained"
     if and_without_functions:
         wanted[f"{config.model} without functions"] = replace(config, functions=(), run="")
-    wanted |= {model: replace(config, model=model, run="") for model in against}
+    if and_unconstrained:
+        if not config.constrain:
+            raise click.UsageError("--and-unconstrained is a control of --constrain: give both")
+        wanted[unconstrained] = replace(config, constrain=False, run=f"{config.name}-free")
+    wanted |= {model: _instead(config, model) for model in against}
     measured: dict[str, Evaluation] = {}
     for label, part in wanted.items():
-        with rollout_progress(part.name, quiet=as_json) as progress:
-            measured[label] = workspace.evaluate(part, progress)
+        if label == unconstrained:
+            # In the dialect that auto chose for the other, so that only the constraint differs.
+            with workspace.store() as store:
+                part = replace(part, dialect=store.run(config.name).identity["dialect"])
+        with (
+            pull_progress(pull, as_json) as on_pull,
+            rollout_progress(part.name, as_json) as progress,
+        ):
+            measured[label] = workspace.evaluate(part, progress, say_ready, on_pull)
     compared = {
         label: compare(other, measured[config.model])
         for label, other in measured.items()
@@ -81,9 +102,25 @@ def eval_command(
         )
         return
     show_evaluations(measured, f"{config.task} / {config.split}")
+    for label, found in measured.items():
+        if price:
+            console.print(f"  {escape(label)}: {tokens(found.usage, price)}")
     for label, comparison in compared.items():
         show_comparison(f"{config.model} against {label}", comparison)
+    if free := measured.get(unconstrained):
+        held = measured[config.model]
+        console.print(
+            f"turns with a fault: {percent(free.fault_rate)} unconstrained, "
+            f"{percent(held.fault_rate)} constrained"
+        )
     say_next(f"callsmith show {config.name}", "shows its chains")
+
+
+def _instead(config: RolloutConfig, model: str) -> RolloutConfig:
+    """The same with another model; a backend's options are for models of its scheme."""
+    scheme = config.model.partition(":")[0]
+    options = config.model_options if model.partition(":")[0] == scheme else {}
+    return replace(config, model=model, model_options=options, run="")
 
 
 def show_evaluations(measured: dict[str, Evaluation], title: str) -> None:

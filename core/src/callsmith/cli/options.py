@@ -7,6 +7,8 @@ from typing import Any, TypeVar
 
 import click
 
+from callsmith.evaluation import Price
+
 F = TypeVar("F", bound=Callable[..., Any])
 
 
@@ -20,6 +22,26 @@ def _stacked(*options: Callable[[F], F]) -> Callable[[F], F]:
 
     return decorate
 
+
+def _read_price(
+    context: click.Context, parameter: click.Parameter, value: str | None
+) -> Price | None:
+    try:
+        prices = [float(part) for part in value.split(",")] if value else []
+    except ValueError:
+        prices = [-1.0]
+    if value and (len(prices) != 2 or not all(0 <= price < float("inf") for price in prices)):
+        raise click.BadParameter(f"write two prices of a million tokens, as 0.4,1.6, not {value}")
+    return Price(*prices) if value else None
+
+
+dialect_option = click.option(
+    "--dialect",
+    type=click.Choice(["auto", "text", "native", "json"]),
+    default="auto",
+    show_default=True,
+    help="How calls are written: auto is what suits the model.",
+)
 
 prompt_options = _stacked(
     click.option("--task", "-t", required=True, help="A task's name, or a JSONL file."),
@@ -39,19 +61,13 @@ prompt_options = _stacked(
         help="Functions in place of the task's: math.add, math.*; may be repeated.",
     ),
     click.option("--no-functions", is_flag=True, help="Offer none but answer: the control."),
-    click.option(
-        "--dialect",
-        type=click.Choice(["auto", "text", "native"]),
-        default="auto",
-        show_default=True,
-        help="How calls are written.",
-    ),
+    dialect_option,
     click.option("--shots", type=click.IntRange(0), help="Worked examples shown. [default: all]"),
     click.option("--forget-faults", is_flag=True, help="Failed turns are not shown again."),
 )
 """Options that shape what a model is shown."""
 
-_ROLLOUT = (
+model_options = _stacked(
     click.option(
         "--model",
         "-m",
@@ -66,9 +82,30 @@ _ROLLOUT = (
         metavar="KEY=VALUE",
         help="An option of the backend; may be repeated.",
     ),
-    click.option("--run", default="", help="The run's name. [default: made up]"),
-    click.option("--limit", "-n", type=click.IntRange(1), help="So many problems."),
-    click.option("--attempts", type=click.IntRange(1), default=1, show_default=True),
+    click.option("--pull", is_flag=True, help="Fetch the model first, where the server can."),
+    click.option(
+        "--timeout",
+        type=click.FloatRange(0, min_open=True),
+        metavar="SECONDS",
+        help="A turn that takes longer is asked for again. [default: what suits the server]",
+    ),
+    click.option(
+        "--max-retries",
+        type=click.IntRange(0),
+        default=16,
+        show_default=True,
+        help="How often a server that is away or busy is asked again: 16 is about 8 minutes.",
+    ),
+    click.option(
+        "--price",
+        metavar="IN,OUT",
+        callback=_read_price,
+        help="Of a million tokens read and written, to add the cost.",
+    ),
+)
+"""Options of the model, and of the server that has it."""
+
+sampling_options = _stacked(
     click.option("--seed", type=int, default=0, show_default=True),
     click.option("--temperature", type=click.FloatRange(0), default=0.0, show_default=True),
     click.option("--top-p", type=click.FloatRange(0, 1), default=1.0, show_default=True),
@@ -79,6 +116,22 @@ _ROLLOUT = (
         show_default=True,
         help="Tokens in one turn, at most.",
     ),
+    click.option("--stop", multiple=True, metavar="TEXT", help="Ends a turn; may be repeated."),
+    click.option(
+        "--extra",
+        multiple=True,
+        metavar="KEY=VALUE",
+        help="Passed to the server by name, such as top_k=20; may be repeated.",
+    ),
+    click.option(
+        "--constrain",
+        is_flag=True,
+        help="Have the server let the model write nothing but valid calls.",
+    ),
+)
+"""Options of how a turn is sampled."""
+
+limit_options = _stacked(
     click.option(
         "--steps",
         type=click.IntRange(1),
@@ -107,22 +160,24 @@ _ROLLOUT = (
         show_default=True,
         help="Time for one chain, at most.",
     ),
-    click.option(
-        "--concurrency",
-        "-j",
-        type=click.IntRange(1),
-        help="Chains in flight. [default: what suits the backend]",
-    ),
-    click.option(
-        "--max-retries",
-        type=click.IntRange(0),
-        default=8,
-        show_default=True,
-        help="How often a server that is away is asked again.",
-    ),
 )
+"""Options of where a chain ends without an answer."""
 
 
 def rollout_options(split: str) -> Callable[[F], F]:
     """Options of a run over many problems; ``split`` is the default split."""
-    return _stacked(click.option("--split", default=split, show_default=True), *_ROLLOUT)
+    return _stacked(
+        click.option("--split", default=split, show_default=True),
+        model_options,
+        click.option("--run", default="", help="The run's name. [default: made up]"),
+        click.option("--limit", "-n", type=click.IntRange(1), help="So many problems."),
+        click.option("--attempts", type=click.IntRange(1), default=1, show_default=True),
+        sampling_options,
+        limit_options,
+        click.option(
+            "--concurrency",
+            "-j",
+            type=click.IntRange(1),
+            help="Chains in flight. [default: what suits the backend]",
+        ),
+    )

@@ -5,11 +5,22 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
+from rich.live import Live
 from rich.markup import escape
-from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    Progress,
+    SpinnerColumn,
+    TextColumn,
+    TimeRemainingColumn,
+)
+from rich.text import Text
 
-from callsmith.chain import Chain, Verdict
-from callsmith.cli.common import counts, errors
+from callsmith.backends import OnPull
+from callsmith.chain import Chain, Step, Verdict
+from callsmith.cli.chains import show_step
+from callsmith.cli.common import console, counts, errors, visible
 from callsmith.rollout import Tally
 
 
@@ -33,6 +44,8 @@ class RolloutProgress:
             facts.append(f"[yellow]faults: {counts(dict(tally.faults))}[/]")
         if tally.retries:
             facts.append(f"[red]{tally.retries} retries[/]")
+        if tally.waiting:
+            facts.append(f"[red]{tally.waiting} waiting: {escape(tally.trouble)}[/]")
         self._progress.update(
             self._task, total=tally.owed, completed=tally.done, facts=" · ".join(facts)
         )
@@ -43,6 +56,64 @@ def rollout_progress(label: str, quiet: bool = False) -> Iterator[RolloutProgres
     """Show a rollout on the terminal, on standard error so that pipes stay clean."""
     with _bar(quiet) as progress:
         yield RolloutProgress(progress, label)
+
+
+@contextmanager
+def pull_progress(wanted: bool, quiet: bool = False) -> Iterator[OnPull | None]:
+    """Show a model being fetched; None if that is not wanted."""
+    if not wanted:
+        yield None
+        return
+    columns = (TextColumn("[bold]{task.description}"), BarColumn(), DownloadColumn())
+    with Progress(
+        *columns, TimeRemainingColumn(), console=errors, disable=quiet, transient=True
+    ) as progress:
+        bar = progress.add_task("", total=None)
+
+        def on_pull(what: str, done: int, total: int) -> None:
+            progress.update(bar, description=escape(what), completed=done, total=total or None)
+
+        yield on_pull
+
+
+def say_ready(chosen: str) -> None:
+    """What was chosen for the user, before the first problem."""
+    if chosen:
+        errors.print(f"[dim]{escape(chosen)}[/]")
+
+
+class Turns:
+    """The turns of one chain as they are made; on a terminal also the one that is being written."""
+
+    def __init__(self, quiet: bool = False) -> None:
+        self.is_live = console.is_terminal and not quiet
+        self._quiet = quiet
+        self._live = Live(console=console, transient=True, auto_refresh=False)
+        self._written = ""
+        self._count = 0
+
+    def __enter__(self) -> Turns:
+        if self.is_live:
+            self._live.start()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._live.stop()
+
+    def write(self, piece: str) -> None:
+        """A piece of the model's text."""
+        self._written += piece
+        # The end is what moves: a long turn must not fill the screen.
+        shown = visible(self._written)[-500:]
+        self._live.update(Text(shown, style="dim"), refresh=True)
+
+    def add(self, step: Step) -> None:
+        """A turn that has been made, with the results of its calls."""
+        self._written = ""
+        self._count += 1
+        if not self._quiet:
+            self._live.update("", refresh=self.is_live)
+            console.print(show_step(step, self._count))
 
 
 @contextmanager

@@ -16,11 +16,12 @@ from callsmith.cli.common import (
     print_json,
     read_settings,
     say_next,
+    tokens,
 )
 from callsmith.cli.options import prompt_options, rollout_options
-from callsmith.cli.progress import rollout_progress
+from callsmith.cli.progress import pull_progress, rollout_progress, say_ready
 from callsmith.configs import RolloutConfig
-from callsmith.evaluation import evaluate
+from callsmith.evaluation import Price, evaluate
 from callsmith.workspace import Workspace
 
 
@@ -29,7 +30,9 @@ from callsmith.workspace import Workspace
 @rollout_options("train")
 @home_option
 @json_option
-def teach_command(home: Path | None, as_json: bool, **settings: Any) -> None:
+def teach_command(
+    home: Path | None, as_json: bool, pull: bool, price: Price | None, **settings: Any
+) -> None:
     """Let a model work through many problems and record its chains.
 
     Every chain is committed before it is counted: stop it any way you like, and the same command
@@ -38,19 +41,24 @@ def teach_command(home: Path | None, as_json: bool, **settings: Any) -> None:
     \b
     Examples:
       callsmith teach -t gsm8k -m reference -O data=DATA/gsm8k
+      callsmith teach -t gsm8k -m ollama:llama3.1 --pull --attempts 4 --temperature 0.8
       callsmith teach -t wordproblems -m tiny:teacher -n 300
       callsmith teach -t wordproblems -m tiny:student -n 300 --attempts 8 --temperature 1
     """
     config = RolloutConfig(**read_settings(settings))
     workspace = Workspace(home)
-    with rollout_progress(config.name, quiet=as_json) as progress:
-        report = workspace.teach(config, progress)
+    with (
+        pull_progress(pull, as_json) as on_pull,
+        rollout_progress(config.name, as_json) as progress,
+    ):
+        report = workspace.teach(config, progress, on_ready=say_ready, on_pull=on_pull)
     for warning in report.warnings:
         errors.print(f"[yellow]{escape(warning)}[/]")
     with workspace.store() as store:
         measured = evaluate(store.records(report.run))
     if as_json:
-        print_json({"run": report.run.name, "new": report.tally.done, **measured.to_json()})
+        facts = {"run": report.run.name, "new": report.tally.done, **measured.to_json()}
+        print_json(facts | ({"cost": price.of(measured.usage)} if price else {}))
         return
     low, high = measured.interval
     console.print(
@@ -61,6 +69,8 @@ def teach_command(home: Path | None, as_json: bool, **settings: Any) -> None:
         f"  correct {percent(measured.accuracy)} [dim]({percent(low)} to {percent(high)})[/], "
         f"grounded {percent(measured.grounded)}; faults: {counts(measured.faults)}"
     )
+    if measured.usage.total:
+        console.print(f"  {tokens(measured.usage, price)}")
     if 0 < measured.accuracy < 1:
         say_next(f"callsmith pairs NAME {report.run.name}", "builds preference pairs of them")
     else:

@@ -15,6 +15,7 @@ from callsmith.cli.common import (
     read_options,
     say_next,
 )
+from callsmith.cli.options import dialect_option
 from callsmith.cli.progress import training_progress
 from callsmith.configs import TrainConfig
 from callsmith.store import Store
@@ -32,9 +33,7 @@ from callsmith.workspace import Workspace
 )
 @click.option("--task", "-t", default="", help="[default: that of the pairs or runs]")
 @click.option("--task-option", "-O", "task_options", multiple=True, metavar="KEY=VALUE")
-@click.option(
-    "--dialect", type=click.Choice(["auto", "text", "native"]), default="auto", show_default=True
-)
+@dialect_option
 @click.option("--shots", type=click.IntRange(0), help="Worked examples shown. [default: all]")
 @click.option("--equal-steps-to", default="", metavar="MODEL", help="As many steps as that took.")
 @click.option("--equal-compute-to", default="", metavar="MODEL")

@@ -178,6 +178,9 @@ class SolutionsBackend:
             )
         self._replay = ReplayBackend(self.name, lambda *asked: self._script(*asked)[1].calls)
 
+    async def prepare(self) -> None:
+        """What was recorded is always there."""
+
     async def complete(self, request: Request) -> Completion:
         """The next call of the solution. Raises Rejected if there is no such solution."""
         model, script = self._script(request.problem, request.attempt)

@@ -1,0 +1,90 @@
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+
+import pytest
+
+from callsmith.backends import split_url
+from callsmith.errors import ContextOverflow, RateLimited, Rejected, Unavailable
+from callsmith.serving import is_loopback, refusal, seconds_to_wait, split_reasoning
+
+
+@pytest.mark.parametrize(
+    ("status", "message", "kind"),
+    [
+        (429, "slow down", RateLimited),
+        (408, "took too long", Unavailable),
+        (500, "boom", Unavailable),
+        (503, "Loading model", Unavailable),
+        (529, "overloaded", Unavailable),
+        (
+            400,
+            "This model's maximum context length is 4096 tokens, you asked 5000",
+            ContextOverflow,
+        ),
+        (400, "the request exceeds the available context size (2048)", ContextOverflow),
+        (500, "the request exceeds the available context size, try increasing it", ContextOverflow),
+        (400, "max_tokens is too large: 100000", Rejected),
+        (400, "invalid temperature", Rejected),
+        (401, "invalid key", Rejected),
+        (403, "not allowed", Rejected),
+        (404, "no such model", Rejected),
+        (422, "messages: field required", Rejected),
+    ],
+)
+def test_a_status_says_who_must_act(status: int, message: str, kind: type[Exception]) -> None:
+    assert type(refusal(status, message)) is kind
+
+
+def test_retry_after_is_read_in_seconds_or_as_a_date() -> None:
+    assert seconds_to_wait("2.5") == 2.5
+    later = format_datetime(datetime.now(UTC) + timedelta(hours=1), usegmt=True)
+    wait = seconds_to_wait(later)
+    assert wait is not None
+    assert 3000 < wait <= 3600
+    assert seconds_to_wait("Wed, 21 Oct 2015 07:28:00 GMT") == 0
+    assert seconds_to_wait("-5") == 0
+    for nothing in ("", "soon", "nan", "inf"):
+        assert seconds_to_wait(nothing) is None
+    busy = refusal(429, "busy", "7")
+    assert isinstance(busy, RateLimited)
+    assert busy.retry_after == 7
+
+
+@pytest.mark.parametrize(
+    ("text", "reasoning", "rest"),
+    [
+        ("<think>\nTwo and two.\n</think>\n\nadd(2, 2)", "Two and two.", "add(2, 2)"),
+        ("Two and two.</think>add(2, 2)", "Two and two.", "add(2, 2)"),
+        ("<think>Hm, so what is", "Hm, so what is", ""),
+        ("<think></think>add(2, 2)", "", "add(2, 2)"),
+        ("add(2, 2)", "", "add(2, 2)"),
+    ],
+)
+def test_thoughts_stand_apart_from_the_answer(text: str, reasoning: str, rest: str) -> None:
+    assert split_reasoning(text) == (reasoning, rest)
+
+
+def test_this_machine_is_known_by_all_its_names() -> None:
+    for here in (
+        "http://127.0.0.1:8000/v1",
+        "http://localhost/v1",
+        "http://[::1]:8000",
+        "http://127.9.9.9",
+    ):
+        assert is_loopback(here)
+    for elsewhere in (
+        "https://api.openai.com/v1",
+        "http://10.0.0.1",
+        "http://localhost.example.com",
+    ):
+        assert not is_loopback(elsewhere)
+
+
+def test_a_url_is_split_off_where_it_begins() -> None:
+    assert split_url("llama3.1:70b") == ("llama3.1:70b", "")
+    assert split_url("org/m@v2@http://h:1/v1") == ("org/m@v2", "http://h:1/v1")
+    assert split_url("@https://h/v1") == ("", "https://h/v1")
+    with pytest.raises(Rejected, match="password"):
+        split_url("m@https://me:secret@h/v1")
