@@ -1,0 +1,154 @@
+"""A real llama.cpp server for tests and benchmarks, in a process of its own.
+
+By hand: ``python tests/support/llama_server.py MODEL.gguf --parallel 8``; it prints its URL once it
+answers, and ends on Ctrl-C. From Python, `Server` starts and ends one.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+import tempfile
+import threading
+from pathlib import Path
+from types import TracebackType
+from urllib.parse import urlsplit
+
+KEY = "CALLSMITH_TEST_SERVER_KEY"
+"""The variable that holds the key which the server wants: command lines can be read by anybody."""
+
+
+class Server:
+    """A llama.cpp server for one model, up while the context is open.
+
+    ``parallel`` requests are worked on at once, each with ``context`` tokens of its own. Clients
+    must send ``api_key`` if one is given, and find the model under the name ``alias``. It listens
+    on loopback only, on a free port if ``port`` is 0, and keeps that port through `kill` and
+    `start`. It ends when this process ends, whatever ends that.
+    """
+
+    def __init__(
+        self,
+        model: Path | str,
+        *,
+        parallel: int = 4,
+        context: int = 2048,
+        api_key: str = "",
+        alias: str = "tiny",
+        port: int = 0,
+    ) -> None:
+        self.model = Path(model)
+        self.parallel = parallel
+        self.context = context
+        self.api_key = api_key
+        self.alias = alias
+        self.port = port
+        self._process: subprocess.Popen[str] | None = None
+
+    @property
+    def root(self) -> str:
+        """``http://127.0.0.1:PORT``, under which llama.cpp's own paths lie."""
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def url(self) -> str:
+        """The OpenAI-compatible API, ending in /v1."""
+        return f"{self.root}/v1"
+
+    @property
+    def pid(self) -> int:
+        assert self._process, "the server is not running"
+        return self._process.pid
+
+    def start(self) -> None:
+        """Return once it answers. Raises RuntimeError with its last words if it ends instead."""
+        arguments = {
+            "parallel": self.parallel,
+            "context": self.context,
+            "alias": self.alias,
+            "port": self.port,
+        }
+        command = [sys.executable, __file__, str(self.model), "--with-parent"]
+        command += [part for name, value in arguments.items() for part in (f"--{name}", str(value))]
+        with tempfile.TemporaryFile() as log:
+            self._process = subprocess.Popen(
+                command,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                text=True,
+                env={**os.environ, KEY: self.api_key},
+            )
+            assert self._process.stdout
+            url = self._process.stdout.readline().strip()
+            if not url:
+                self.kill()
+                log.seek(0)
+                said = log.read().decode(errors="replace")[-2000:]
+                raise RuntimeError(f"the llama.cpp server did not start:\n{said}")
+        self.port = urlsplit(url).port or 0
+
+    def kill(self) -> None:
+        """SIGKILL, in the middle of whatever it does; `start` brings it back on the same port."""
+        if self._process:
+            self._process.kill()
+            self._process.communicate()
+            self._process = None
+
+    def __enter__(self) -> Server:
+        self.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.kill()
+
+
+def serve(arguments: argparse.Namespace) -> None:
+    """Be the server, until Ctrl-C, or with ``--with-parent`` until stdin is closed."""
+    import xllamacpp
+
+    settings = xllamacpp.CommonParams()
+    settings.model.path = str(arguments.model)
+    settings.model_alias = {arguments.alias}
+    settings.hostnames = ["127.0.0.1"]
+    settings.port = arguments.port
+    settings.n_parallel = arguments.parallel
+    settings.n_ctx = arguments.parallel * arguments.context
+    settings.api_keys = [key] if (key := os.environ.get(KEY)) else []
+    # Tests share the machine: one thread computes, and no memory is kept for prompts of the past.
+    settings.cpuparams.n_threads = settings.cpuparams_batch.n_threads = 1
+    settings.cache_ram_mib = 0
+    # Attention in full precision, so that log-probabilities can be compared with transformers'.
+    settings.cache_type_k = settings.cache_type_v = xllamacpp.ggml_type.GGML_TYPE_F32
+    settings.flash_attn_type = xllamacpp.llama_flash_attn_type.LLAMA_FLASH_ATTN_TYPE_DISABLED
+    settings.fit_params = False
+    settings.warmup = False
+    server = xllamacpp.Server(settings)
+    print(server.listening_address, flush=True)
+    if arguments.with_parent:
+        sys.stdin.read()
+        # Not a clean end: requests may be under way, and nobody is left to read them.
+        os._exit(0)
+    threading.Event().wait()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("model", type=Path, help="a GGUF file")
+    parser.add_argument("--port", type=int, default=0, help="0 takes a free one")
+    parser.add_argument("--parallel", type=int, default=4, help="requests worked on at once")
+    parser.add_argument("--context", type=int, default=2048, help="tokens for each of them")
+    parser.add_argument("--alias", default="tiny", help="the name that clients ask for")
+    parser.add_argument("--with-parent", action="store_true", help="end when stdin is closed")
+    serve(parser.parse_args())
+
+
+if __name__ == "__main__":
+    main()
