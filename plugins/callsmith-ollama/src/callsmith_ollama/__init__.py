@@ -1,0 +1,1 @@
+"""Models in Ollama: ``ollama:NAME[@URL]``. `backend.open_backend` opens one."""

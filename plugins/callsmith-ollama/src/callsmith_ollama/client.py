@@ -1,0 +1,169 @@
+"""The ``ollama`` package's client, with addresses, errors and bodies as callsmith needs them."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import AsyncGenerator, Iterator, Mapping
+from typing import Any, TypeAlias, cast
+
+import httpx
+import ollama
+
+# The client's own reading of OLLAMA_HOST and its many forms: both must mean the same server.
+from ollama._client import _parse_host
+
+from callsmith.errors import BackendError, ModelFault, Rejected, Unavailable
+from callsmith.serving import is_loopback, readable_url
+from callsmith_ollama.failures import failure, scrub, sentence
+
+CONNECT_SECONDS = 10.0
+
+Part: TypeAlias = Mapping[str, Any]
+"""A JSON object that is sent or received."""
+
+
+def read_address(given: str) -> str:
+    """The URL of a server given as OLLAMA_HOST is: host, host:port, :port or a URL; "" is this
+    machine's. Raises Rejected for what is none.
+    """
+    try:
+        url = str(_parse_host(given))
+        httpx.URL(url)
+    except (ValueError, httpx.InvalidURL) as error:
+        raise Rejected(
+            f"{given!r} is no address of a server: write it as http://127.0.0.1:11434 (OLLAMA_HOST)"
+        ) from error
+    # Where a server listens on all addresses, the variable often says so to clients as well.
+    return url.replace("//0.0.0.0:", "//127.0.0.1:").replace("//[::]:", "//[::1]:")
+
+
+class Client(ollama.AsyncClient):
+    """A client of the server at ``url``, for one model.
+
+    Everything raises BackendErrors. Whatever number of requests it is given is under way at once.
+    """
+
+    def __init__(self, url: str, model: str) -> None:
+        self.url = readable_url(url)
+        self.model = model
+        limits = httpx.Limits(max_connections=None, max_keepalive_connections=None)
+        # A transport of its own keeps this machine's servers out of HTTP_PROXY, and still heeds
+        # SSL_CERT_FILE.
+        here = {"transport": httpx.AsyncHTTPTransport(limits=limits)} if is_loopback(url) else {}
+        super().__init__(
+            url,
+            timeout=httpx.Timeout(None, connect=CONNECT_SECONDS),
+            limits=limits,
+            event_hooks={"response": [self._refuse]},
+            **here,
+        )
+
+    async def version(self) -> str:
+        """The server's version. Raises Rejected if what answers is no Ollama."""
+        try:
+            said = await self._ask("GET", "/api/version")
+        except Rejected as error:
+            raise Rejected(
+                f"what answers at {self.url} is no Ollama ({error}): give the address that `ollama "
+                "serve` shows, without a path"
+            ) from error
+        return str(said.get("version") or "")
+
+    async def details(self, model: str) -> Part:
+        """What ``/api/show`` says; the client's own type for it leaves out what is remote."""
+        return await self._ask("POST", "/api/show", {"model": model})
+
+    async def converse(self, body: Part) -> AsyncGenerator[Part, None]:
+        """The parts of the answer to a chat request, one if ``stream`` is false in it.
+
+        Not by `chat`: its types leave out of a function's schema what they don't know (minimum,
+        anyOf, properties within properties), the ids of calls, and ``truncate``. They are
+        checked in the call itself, so that no type of ours could take their place; the request
+        method below it takes the body as it is, and is otherwise what `chat` uses.
+        """
+        if not body["stream"]:
+            yield await self._ask("POST", "/api/chat", body)
+            return
+        with self._told():
+            sent = json.dumps(body).encode()
+            parts = await self._request(dict, "POST", "/api/chat", content=sent, stream=True)
+            async with contextlib.aclosing(cast("AsyncGenerator[Part, None]", parts)) as opened:
+                async for part in opened:
+                    yield self._sound(part)
+
+    async def fetch(self) -> AsyncGenerator[ollama.ProgressResponse, None]:
+        """What happens while the server fetches the model. Raises Rejected if it can't."""
+        with self._told():
+            try:
+                parts = await self.pull(self.model, stream=True)
+                opened = cast("AsyncGenerator[ollama.ProgressResponse, None]", parts)
+                async with contextlib.aclosing(opened):
+                    async for part in opened:
+                        yield part
+            except ollama.ResponseError as error:
+                raise Rejected(
+                    f"Ollama can't fetch {self.model} ({scrub(error.error)}): look for its name on "
+                    "https://ollama.com/search"
+                ) from None
+
+    async def listed(self) -> ollama.ListResponse:
+        """The models that the server has."""
+        with self._told():
+            return await self.list()
+
+    async def _ask(self, method: str, path: str, body: Part | None = None) -> Part:
+        # All but ASCII escaped, as httpx would not do: text may hold what UTF-8 has no form for.
+        sent = json.dumps(body).encode() if body else None
+        with self._told():
+            answer: Part = await self._request(dict, method, path, stream=False, content=sent)
+            return self._sound(answer)
+
+    def _sound(self, part: Part) -> Part:
+        """The part, unless it is an error within a 200."""
+        for key, said in part.items():
+            if key == "error":
+                raise failure(500, sentence(str(said)), self.model)
+            if key.startswith("error"):  # 0.11 has the kind of the error in the place of the key
+                raise failure(500, f"{key}: {said}", self.model)
+        return part
+
+    async def _refuse(self, response: httpx.Response) -> None:
+        """Called with every response, before the client reads it: it would lose Retry-After."""
+        if response.is_error:
+            body = await response.aread()
+            said = sentence(body.decode(errors="replace"))
+            retry_after = response.headers.get("Retry-After", "")
+            raise failure(response.status_code, said, self.model, retry_after)
+
+    @contextlib.contextmanager
+    def _told(self) -> Iterator[None]:
+        """Turns what the client raises into BackendErrors."""
+        try:
+            yield
+        except BackendError:
+            raise
+        except ollama.ResponseError as error:  # not shown along: its words may hold the key
+            raise failure(500, sentence(error.error), self.model) from None
+        except (ConnectionError, httpx.ConnectError, httpx.ConnectTimeout) as error:
+            raise self._unreachable(error) from error
+        except httpx.HTTPError as error:
+            why = str(error) or type(error).__name__
+            raise Unavailable(f"the connection to Ollama at {self.url} broke off: {why}") from error
+        except RecursionError as error:
+            raise ModelFault("the turn can't be read: it is nested too deeply") from error
+        except (ValueError, TypeError) as error:
+            raise Unavailable(f"what {self.url} answered is no JSON of Ollama's") from error
+
+    def _unreachable(self, error: BaseException) -> BackendError:
+        # The client puts a sentence of its own in the place of the reason, which stays behind it.
+        reason = f"{error} {error.__context__}"
+        if "CERTIFICATE_VERIFY_FAILED" in reason:
+            return Rejected(
+                f"the certificate of {self.url} is signed by nobody known here: set SSL_CERT_FILE "
+                "to the file of who signed it"
+            )
+        return Unavailable(
+            f"there is no Ollama at {self.url}: start it with `ollama serve`, or set OLLAMA_HOST "
+            "to where it is"
+        )

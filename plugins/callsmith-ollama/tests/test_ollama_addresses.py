@@ -1,0 +1,100 @@
+"""Where the server is: OLLAMA_HOST in all its forms, proxies, certificates."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+import subprocess
+from pathlib import Path
+
+import pytest
+from ollama_shim import Shim
+
+from callsmith.errors import Rejected, Unavailable
+from callsmith_ollama.backend import open_backend
+from callsmith_ollama.client import read_address
+
+
+@pytest.mark.parametrize(
+    ("given", "url"),
+    [
+        ("", "http://127.0.0.1:11434"),
+        ("10.1.2.3", "http://10.1.2.3:11434"),
+        ("example.com:56789", "http://example.com:56789"),
+        (":56789", "http://127.0.0.1:56789"),
+        ("http://example.com", "http://example.com:80"),
+        ("https://example.com", "https://example.com:443"),
+        ("https://example.com:56789/path/", "https://example.com:56789/path"),
+        ("[::1]:56789", "http://[::1]:56789"),
+        # What a server listens on is what many people set for clients, too.
+        ("0.0.0.0", "http://127.0.0.1:11434"),
+        ("http://0.0.0.0:56789", "http://127.0.0.1:56789"),
+        ("[::]:56789", "http://[::1]:56789"),
+    ],
+)
+def test_addresses_have_many_forms(given: str, url: str) -> None:
+    assert read_address(given) == url
+
+
+@pytest.mark.parametrize("given", ["http://example.com:http", "http://[::1", "127.0.0.1:99999"])
+def test_what_is_no_address_is_refused(given: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OLLAMA_HOST", given)
+    with pytest.raises(Rejected, match="is no address of a server"):
+        open_backend("tiny")
+
+
+async def test_the_environment_says_where_it_is(
+    shim: Shim, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OLLAMA_HOST", f":{shim.port}")
+    backend = open_backend("tiny")
+    await backend.prepare()
+    await backend.close()
+    assert backend.name == "ollama:tiny"
+
+
+async def test_a_url_in_the_name_goes_before_it_and_tags_stay_in_the_name(
+    shim: Shim, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OLLAMA_HOST", "http://127.0.0.1:9")
+    backend = open_backend(f"tiny:latest@{shim.url}")
+    await backend.prepare()
+    await backend.close()
+    assert backend.name == "ollama:tiny:latest"
+
+
+async def test_this_machine_is_not_asked_through_a_proxy(
+    shim: Shim, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
+    monkeypatch.setenv("ALL_PROXY", "http://127.0.0.1:9")
+    backend = open_backend(f"tiny@{shim.url}")
+    await backend.prepare()
+    await backend.close()
+
+
+async def test_a_self_signed_certificate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    certificate, key = tmp_path / "cert.pem", tmp_path / "key.pem"
+    command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=localhost"]
+    command += ["-addext", "subjectAltName=IP:127.0.0.1", "-out", certificate, "-keyout", key]
+    subprocess.run(command, check=True, capture_output=True)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 503 Busy\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+        writer.close()
+
+    server = await asyncio.start_server(answer, "127.0.0.1", 0, ssl=context)
+    name = f"tiny@https://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    async with server:
+        backend = open_backend(name)
+        with pytest.raises(Rejected, match="set SSL_CERT_FILE"):
+            await backend.prepare()
+        await backend.close()
+        monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+        backend = open_backend(name)
+        with pytest.raises(Unavailable, match="status 503"):  # it is trusted, and answers
+            await backend.prepare()
+        await backend.close()
