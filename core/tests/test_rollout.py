@@ -18,11 +18,13 @@ from typing import Any
 
 import pytest
 
+from callsmith.agent import Limits
 from callsmith.backends import Completion, Request, ScriptedBackend
 from callsmith.chain import Chain, Problem, Setup, Verdict
 from callsmith.control import answer_function
 from callsmith.dialects import Prompt
 from callsmith.errors import (
+    ModelFault,
     PluginError,
     RateLimited,
     Rejected,
@@ -504,6 +506,27 @@ async def test_a_backend_says_itself_how_long_a_turn_may_take() -> None:
     stuck = Stuck([], capabilities=replace(ScriptedBackend([]).capabilities, timeout=0.01))
     with pytest.raises(Unavailable, match=r"within 0\.01 s"):
         await PatientBackend(stuck, max_retries=0).complete(Request(()))
+
+
+@pytest.mark.parametrize("first", ["add(1, 1)", ModelFault("it makes no sense")])
+async def test_time_for_which_a_server_was_away_is_not_the_chains(
+    store: Store, first: str | ModelFault
+) -> None:
+    """Else a server's failure would end the chain, and count as the model's."""
+    away = Unavailable("away", retry_after=1.0)
+    gone = iter([away, away])
+
+    def turn(request: Request) -> str | Exception:
+        if request.steps:
+            return "answer(0)"
+        return next(gone, first)
+
+    await record(store, turn, 1, limits=Limits(seconds=1.5))
+    ((chain, verdict),) = recorded(store)
+    assert chain.stop == "answer"
+    assert verdict.correct
+    assert len(chain.steps) == 2
+    assert chain.seconds < 1.5
 
 
 async def test_a_server_is_sent_another_seed_with_every_turn(store: Store) -> None:

@@ -30,8 +30,8 @@ class Limits:
     """Where a chain ends without an answer.
 
     ``steps`` are model turns; ``tokens`` those that the model wrote; ``seconds`` wall time, looked
-    at between turns; ``repeats`` how often the same call may give the same result; ``idle`` how
-    many turns in a row may have no call.
+    at between turns, for which the server was there; ``repeats`` how often the same call may give
+    the same result; ``idle`` how many turns in a row may have no call.
     """
 
     steps: int = 16
@@ -50,6 +50,7 @@ class _Progress:
     tokens: int = 0
     idle: int = 0
     began: float = field(default_factory=time.perf_counter)
+    waited: float = 0.0
     seen: Counter[str] = field(default_factory=Counter)
 
     def add(self, step: Step) -> None:
@@ -59,6 +60,11 @@ class _Progress:
         for call, result in zip(step.calls, step.results, strict=False):
             given = result.fault.message if result.fault else result.value
             self.seen[json.dumps([call.name, call.arguments, given], sort_keys=True)] += 1
+
+    @property
+    def seconds(self) -> float:
+        """Since the beginning, without those that the server was away: they are not the model's."""
+        return time.perf_counter() - self.began - self.waited
 
     def stop(self, limits: Limits, steps: int) -> Stop | None:
         if self.idle >= limits.idle:
@@ -71,7 +77,7 @@ class _Progress:
             return "calls"
         if self.tokens >= limits.tokens:
             return "tokens"
-        if time.perf_counter() - self.began >= limits.seconds:
+        if self.seconds >= limits.seconds:
             return "seconds"
         return None
 
@@ -116,16 +122,19 @@ async def solve(
             constraint=prompt.constraint,
             on_text=on_text,
         )
-        turn_began = time.perf_counter()
+        turn_began, waited = time.perf_counter(), progress.waited
         try:
             completion = await backend.complete(request)
+            progress.waited += completion.waited
             calls, fault = prompt.read(completion)
         except ModelFault as error:
+            progress.waited += error.waited
             completion, calls, fault = Completion(error.text), (), Fault("model", describe(error))
         except ContextOverflow:
             stop = "context"
             break
         allowed = calls[: max(0, limits.calls - progress.calls)]
+        turn_began += progress.waited - waited
         step = await _run_turn(completion, allowed, fault, prompt, context, workers, turn_began)
         steps.append(step)
         progress.add(step)
@@ -135,8 +144,8 @@ async def solve(
         if step.answers:
             answer, stop = step.results[-1].value, "answer"
             break
-    seconds = time.perf_counter() - progress.began
-    return Chain(problem, setup, tuple(steps), stop, answer, run, attempt, seed, started, seconds)
+    took = progress.seconds
+    return Chain(problem, setup, tuple(steps), stop, answer, run, attempt, seed, started, took)
 
 
 async def _run_turn(

@@ -66,6 +66,7 @@ class Completion:
     """A model's turn. ``calls`` are those that the server itself told apart (native dialect).
 
     ``reasoning`` is what the model thought before it spoke; it is never part of ``text``.
+    ``waited`` is the seconds for which the server was away or busy: they are not the chain's.
     """
 
     text: str = ""
@@ -74,6 +75,7 @@ class Completion:
     usage: Usage = field(default_factory=Usage)
     reasoning: str = ""
     model: str = ""
+    waited: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,7 +25,12 @@ class StoreError(CallsmithError):
 
 
 class BackendError(CallsmithError):
-    """A backend could not complete a conversation."""
+    """A backend could not complete a conversation.
+
+    ``waited`` is as in Completion: seconds for which the server was away before that.
+    """
+
+    waited: float = 0.0
 
 
 class Unavailable(BackendError):

@@ -11,13 +11,13 @@ import random
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from callsmith.agent import Limits, solve
 from callsmith.backends import Backend, Capabilities, Completion, Request
 from callsmith.chain import Chain, Problem, Sampling, Setup, Verdict, digest
 from callsmith.dialects import Prompt
-from callsmith.errors import CallsmithError, PluginError, Unavailable
+from callsmith.errors import BackendError, CallsmithError, PluginError, Unavailable
 from callsmith.isolation import Workers
 from callsmith.runs import Run
 from callsmith.store import Store
@@ -168,9 +168,12 @@ class PatientBackend:
         await self.inner.prepare()
 
     async def complete(self, request: Request) -> Completion:
+        waited = 0.0
         for tried in range(self.max_retries + 1):
+            began = time.perf_counter()
             try:
-                return await self._ask(request)
+                completion = await self._ask(request)
+                return replace(completion, waited=waited) if waited else completion
             except Unavailable as error:
                 if tried == self.max_retries:
                     raise
@@ -182,6 +185,10 @@ class PatientBackend:
                     await asyncio.sleep(wait if error.retry_after is None else error.retry_after)
                 finally:
                     self.tally.waiting -= 1
+                waited += time.perf_counter() - began
+            except BackendError as error:
+                error.waited = waited
+                raise
         raise AssertionError("the last try returns or raises")
 
     async def _ask(self, request: Request) -> Completion:
