@@ -4,19 +4,33 @@ from __future__ import annotations
 
 import asyncio
 import sys
+import traceback
 from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from itertools import islice
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from langchain_core.language_models import BaseChatModel, GenericFakeChatModel
-from langchain_core.messages import AIMessage, BaseMessage
+from langchain_core.callbacks import BaseCallbackHandler
+from langchain_core.exceptions import OutputParserException
+from langchain_core.language_models import (
+    BaseChatModel,
+    FakeListChatModel,
+    FakeMessagesListChatModel,
+    GenericFakeChatModel,
+)
+from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
+from langchain_core.messages.ai import UsageMetadata
 from langchain_core.outputs import ChatGeneration, ChatResult
+from langchain_core.runnables import RunnableLambda
 from langchain_core.tools import BaseTool, ToolException, tool
+from pydantic import SecretStr
 
 from callsmith.agent import solve
-from callsmith.backends import Request
+from callsmith.backends import Completion, Request
 from callsmith.calls import run_call
 from callsmith.chain import Call, Chain, Dialect, Problem, Sampling, Usage
 from callsmith.control import answer_function
@@ -24,6 +38,7 @@ from callsmith.dialects import Prompt
 from callsmith.errors import (
     BackendError,
     ContextOverflow,
+    DataError,
     ModelFault,
     PluginError,
     RateLimited,
@@ -32,7 +47,7 @@ from callsmith.errors import (
 )
 from callsmith.functions import Context, FunctionPack, function
 from callsmith.isolation import Workers
-from callsmith.langchain import LangChainBackend, as_tool, from_tool
+from callsmith.langchain import LangChainBackend, as_runnable, as_tool, as_tools, from_tool
 from callsmith.plugins import load_registry
 
 
@@ -46,9 +61,13 @@ FUNCTIONS = {"add": add, "answer": answer_function({"type": "number"})}
 
 
 class ToolModel(BaseChatModel):
-    """Says the given messages in order, and keeps what it was asked."""
+    """Says the given messages in order, and keeps what it was asked, and with which settings."""
 
     says: list[Any]
+    temperature: float | None = None
+    top_p: float | None = 0.7
+    max_output_tokens: int = 256
+    seed: int | None = None
     asked: list[list[BaseMessage]] = []  # noqa: RUF012 - pydantic copies it
     settings: list[dict[str, Any]] = []  # noqa: RUF012
 
@@ -61,7 +80,9 @@ class ToolModel(BaseChatModel):
 
     def _generate(self, messages: Any, stop: Any = None, run_manager: Any = None, **kwargs: Any):  # type: ignore[no-untyped-def]
         self.asked.append(messages)
-        self.settings.append(kwargs | {"stop": stop})
+        names = ("temperature", "top_p", "max_output_tokens", "seed")
+        own = {name: getattr(self, name) for name in names}
+        self.settings.append({"stop": stop, **own, **kwargs})
         said = self.says[len(self.asked) - 1]
         if isinstance(said, Exception):
             raise said
@@ -85,12 +106,20 @@ async def chain_of(model: BaseChatModel, dialect: Dialect) -> Chain:
         )
 
 
+def asking() -> Request:
+    return Request(({"role": "user", "content": "hi"},))
+
+
+async def complete(said: AIMessage | Exception) -> Completion:
+    return await LangChainBackend(ToolModel(says=[said])).complete(asking())
+
+
 # ---- chat models as backends --------------------------------------------------------------------
 
 
 async def test_a_model_that_only_talks_works_in_the_text_dialect() -> None:
     model = GenericFakeChatModel(messages=iter(["add(a=1, b=2)", AIMessage("answer(value=3)")]))
-    assert LangChainBackend(model).capabilities.dialects == ("text",)
+    assert LangChainBackend(model).capabilities.dialects == ("text", "json")
     chain = await chain_of(model, "text")
     assert (chain.stop, chain.answer) == ("answer", 3)
 
@@ -101,7 +130,7 @@ async def test_a_model_with_tools_is_given_them_and_sees_results_by_their_ids() 
     first.usage_metadata = used  # type: ignore[assignment]
     first.response_metadata = {"model_name": "m-1", "finish_reason": "tool_calls"}
     model = ToolModel(says=[first, calling("answer", "c2", value=3)])
-    assert LangChainBackend(model).capabilities.dialects == ("native", "text")
+    assert LangChainBackend(model).capabilities.dialects == ("native", "text", "json")
     chain = await chain_of(model, "native")
     assert (chain.stop, chain.answer, chain.usage) == ("answer", 3, Usage(11, 5))
     assert (chain.steps[0].model, chain.steps[0].finish) == ("m-1", "tool_calls")
@@ -114,29 +143,135 @@ async def test_a_model_with_tools_is_given_them_and_sees_results_by_their_ids() 
     assert (result.content, result.tool_call_id) == ("3", "c1")  # type: ignore[attr-defined]
 
 
-async def test_sampling_and_the_chains_seed_reach_the_model() -> None:
-    model = ToolModel(says=[calling("answer", value=3)])
+async def test_sampling_is_set_in_the_models_own_fields_turn_by_turn() -> None:
+    model = ToolModel(says=[calling("add", a=1, b=2), calling("answer", "c2", value=3)])
     await chain_of(model, "native")
-    sent = {key: value for key, value in model.settings[0].items() if key != "tools"}
-    assert sent == {
-        "temperature": 0.5,
-        "top_p": 0.9,
-        "max_tokens": 99,
-        "stop": ["END"],
-        "seed": 7,
-        "top_k": 5,
-    }
+    for turn, sent in enumerate(model.settings):
+        assert {key: value for key, value in sent.items() if key != "tools"} == {
+            "temperature": 0.5,
+            "top_p": 0.9,
+            "max_output_tokens": 99,
+            "stop": ["END"],
+            "seed": 7 + turn,
+            "top_k": 5,
+        }
+    assert (model.temperature, model.seed) == (None, None)
+
+
+async def test_what_a_model_has_no_setting_for_is_said_and_not_sent(
+    module: Callable[[str], str], caplog: pytest.LogCaptureFixture
+) -> None:
+    class Strict(ToolModel):
+        def _generate(self, messages: Any, stop: Any = None, run_manager: Any = None):  # type: ignore[no-untyped-def, override]
+            return super()._generate(messages, stop)
+
+    plain = LangChainBackend(GenericFakeChatModel(messages=iter(["hi"])))
+    assert not plain.capabilities.samples
+    assert LangChainBackend(Strict(says=[])).capabilities.samples
+    said = await LangChainBackend(Strict(says=[AIMessage("hi")])).complete(asking())
+    assert said.text == "hi"
+    name = module(
+        "from langchain_core.language_models import GenericFakeChatModel\n"
+        "class Model(GenericFakeChatModel):\n"
+        "    temperature: float = 1\n"
+        "    max_tokens: int = 9\n"
+        "def model():\n"
+        "    return Model(messages=iter([]))\n"
+    )
+    load_registry().backend(f"langchain:{name}:model")
+    (record,) = caplog.records
+    assert record.getMessage() == (
+        f"langchain:{name}:model has no setting for top_p and seed, which it is not told"
+    )
+
+
+async def test_tools_are_for_models_that_bind_them_and_are_not_known_to_refuse_them() -> None:
+    able = LangChainBackend(ToolModel(says=[])).capabilities
+    assert (able.dialects[0], able.reason) == ("native", "ToolModel takes tools")
+    talks = LangChainBackend(FakeListChatModel(responses=["hi"])).capabilities
+    assert (talks.dialects[0], talks.reason) == ("text", "FakeListChatModel takes no tools")
+    known = ToolModel(says=[], profile={"tool_calling": False})
+    assert LangChainBackend(known).capabilities.dialects == ("text", "json")
+    with pytest.raises(Rejected, match="can't hold a model to valid calls: leave out --constrain"):
+        await as_runnable(model=known, constrain=True).ainvoke("1 + 2?")
 
 
 async def test_calls_that_langchain_could_not_read_are_the_models_fault() -> None:
     wrong = {"type": "invalid_tool_call", "id": "1", "name": "add", "args": '{"a": ', "error": None}
-    broken = AIMessage("", invalid_tool_calls=[wrong])  # type: ignore[list-item]
+    good = {"type": "tool_call", "id": "2", "name": "add", "args": {"a": 1, "b": 2}}
+    broken = AIMessage("So:", tool_calls=[good], invalid_tool_calls=[wrong])  # type: ignore[list-item]
     chain = await chain_of(ToolModel(says=[broken, calling("answer", value=3)]), "native")
     assert chain.stop == "answer"
-    assert chain.steps[0].text == '{"a": '
-    assert [(f.kind, f.message) for f in chain.faults] == [
-        ("model", "the call of add can't be read: it is no JSON")
-    ]
+    step = chain.steps[0]
+    assert step.text == (
+        'So:\n{"name": "add", "arguments": {"a": 1, "b": 2}}\n{"name": "add", "arguments": {"a": }'
+    )
+    assert (step.calls, step.fault and step.fault.kind) == ((), "model")
+    assert step.fault
+    assert step.fault.message.startswith("the arguments of add are no JSON: Expecting value")
+
+
+async def test_a_call_that_was_cut_off_is_truncated_and_never_mended() -> None:
+    piece = {"type": "tool_call_chunk", "id": "1", "name": "add", "args": '{"a": 1', "index": 0}
+    whole = AIMessageChunk("", tool_call_chunks=[piece])  # type: ignore[list-item]
+    assert whole.tool_calls[0]["args"] == {"a": 1}  # as LangChain mends it
+    for finish, kind in [("length", "truncated"), ("stop", "model")]:
+        whole.response_metadata = {"finish_reason": finish}
+        chain = await chain_of(ToolModel(says=[whole, calling("answer", value=3)]), "native")
+        assert [fault.kind for fault in chain.faults] == [kind]
+        assert chain.steps[0].text == '{"name": "add", "arguments": {"a": 1}'
+
+
+async def test_what_providers_say_of_a_turn_is_read_wherever_they_put_it() -> None:
+    for facts, finish in [
+        ({"finish_reason": "tool_calls"}, "tool_calls"),
+        ({"finish_reason": "MAX_TOKENS"}, "length"),
+        ({"stop_reason": "max_tokens"}, "length"),
+        ({"done_reason": "length"}, "length"),
+        ({"stopReason": "end_turn"}, "end_turn"),
+        ({}, "stop"),
+    ]:
+        said = await complete(AIMessage("hi", response_metadata=facts))
+        assert said.finish == finish
+    thinking = [{"type": "thinking", "thinking": "hm"}, {"type": "text", "text": "hi"}]
+    summary = [{"type": "summary_text", "text": "hm"}]
+    reasoning = [{"type": "reasoning", "summary": summary}, {"type": "text", "text": "hi"}]
+    for message in [
+        AIMessage("hi", additional_kwargs={"reasoning_content": "hm"}),
+        AIMessage(thinking),  # type: ignore[arg-type]
+        AIMessage(thinking, response_metadata={"model_provider": "anthropic"}),  # type: ignore[arg-type]
+        AIMessage(reasoning, response_metadata={"model_provider": "openai"}),  # type: ignore[arg-type]
+        AIMessage("<think>hm</think>hi"),
+    ]:
+        said = await complete(message)
+        assert (said.text, said.reasoning) == ("hi", "hm")
+    used = UsageMetadata(
+        input_tokens=11,
+        output_tokens=5,
+        total_tokens=16,
+        input_token_details={"cache_read": 4},
+        output_token_details={"reasoning": 3},
+    )
+    assert (await complete(AIMessage("hi", usage_metadata=used))).usage == Usage(11, 5, 4, 3)
+
+
+async def test_a_turn_is_streamed_where_somebody_looks_on() -> None:
+    for model in [
+        FakeListChatModel(responses=["add(a=1, b=2)"]),
+        GenericFakeChatModel(messages=iter(["add(a=1, b=2)"])),
+        FakeMessagesListChatModel(responses=[AIMessage("add(a=1, b=2)")]),  # it can't
+    ]:
+        pieces: list[str] = []
+        request = replace(asking(), on_text=pieces.append)
+        said = await LangChainBackend(model).complete(request)
+        assert "".join(pieces) == said.text == "add(a=1, b=2)"
+        assert (len(pieces) > 1) == (type(model) is not FakeMessagesListChatModel)
+
+
+async def test_a_stream_that_breaks_is_typed_like_any_error() -> None:
+    model = FakeListChatModel(responses=["add(a=1, b=2)"], error_on_chunk_number=3)
+    with pytest.raises(Rejected, match="langchain failed: FakeListChatModelError"):
+        await LangChainBackend(model).complete(replace(asking(), on_text=lambda _: None))
 
 
 class ProviderError(Exception):
@@ -150,34 +285,76 @@ class APIConnectionError(Exception):
     pass
 
 
+class ReadTimeout(Exception):
+    pass
+
+
+class ModelAPIError(Exception):
+    is_retryable = True
+
+
+class ContextOverflowError(Exception):
+    pass
+
+
+class ClientError(Exception):
+    response = {"ResponseMetadata": {"HTTPStatusCode": 503}, "Error": {"Code": "Slow"}}  # noqa: RUF012
+
+
 @pytest.mark.parametrize(
     ("error", "kind"),
     [
         (ConnectionRefusedError("refused"), Unavailable),
         (TimeoutError("late"), Unavailable),
         (APIConnectionError("no route"), Unavailable),
+        (ReadTimeout("late"), Unavailable),
+        (ModelAPIError("busy"), Unavailable),
         (ProviderError(503), Unavailable),
+        (ClientError("slow down"), Unavailable),
         (ProviderError(429), RateLimited),
         (ProviderError(401, "wrong key"), Rejected),
         (ProviderError(400, "maximum context length is 8192 tokens"), ContextOverflow),
+        (ContextOverflowError("too much"), ContextOverflow),
         (ValueError("no such model"), Rejected),
+        (TypeError("create() got an unexpected keyword argument 'top_k'"), Rejected),
     ],
     ids=lambda value: getattr(value, "__name__", repr(value)),
 )
 async def test_errors_are_typed_by_who_must_act(error: Exception, kind: type[BackendError]) -> None:
     backend = LangChainBackend(ToolModel(says=[error]), "langchain:m")
     with pytest.raises(BackendError) as raised:
-        await backend.complete(Request(({"role": "user", "content": "hi"},)))
+        await backend.complete(asking())
     assert type(raised.value) is kind
-    assert str(raised.value).startswith(f"langchain:m failed: {type(error).__name__}")
+    assert str(raised.value).startswith(f"langchain:m failed: {type(error).__name__}: {error}")
 
 
 async def test_the_wait_that_a_server_asks_for_is_kept() -> None:
-    for asked, wait in [("7", 7.0), ("Wed, 21 Oct 2026 07:28:00 GMT", None), ("", None)]:
-        backend = LangChainBackend(ToolModel(says=[ProviderError(429, retry_after=asked)]))
+    past = "Wed, 21 Oct 2015 07:28:00 GMT"
+    for asked, wait in [("7", 7.0), ("0.5", 0.5), (past, 0.0), ("", None)]:
         with pytest.raises(RateLimited) as raised:
-            await backend.complete(Request(({"role": "user", "content": "hi"},)))
+            await complete(ProviderError(429, retry_after=asked))
         assert raised.value.retry_after == wait
+
+
+async def test_what_ollamas_model_wrote_wrong_is_no_failure_of_the_server() -> None:
+    with pytest.raises(ModelFault, match="error parsing tool call"):
+        await complete(ProviderError(500, "error parsing tool call: raw='{'"))
+    parsing = OutputParserException("Invalid JSON", llm_output='{"a": ')
+    with pytest.raises(ModelFault, match="Invalid JSON") as raised:
+        await complete(parsing)
+    assert raised.value.text == '{"a": '
+
+
+async def test_a_key_that_a_server_repeats_is_in_no_error() -> None:
+    class Keyed(ToolModel):
+        key: SecretStr = SecretStr("sk-secret")
+
+    refused = ProviderError(401, "Incorrect API key provided: sk-secret")
+    backend = LangChainBackend(Keyed(says=[refused]))
+    with pytest.raises(Rejected, match=r"provided: \*\*\*") as raised:
+        await backend.complete(asking())
+    shown = "".join(traceback.format_exception(raised.value))
+    assert "sk-secret" not in shown + repr(LangChainBackend(Keyed(says=[])))
 
 
 # ---- by name ------------------------------------------------------------------------------------
@@ -204,8 +381,8 @@ async def test_a_model_is_named_by_the_factory_that_gives_it(module: Callable[[s
     )
     backend = load_registry().backend(f"langchain:{name}:model")
     assert backend.name == f"langchain:{name}:model"
-    said = await backend.complete(Request(({"role": "user", "content": "hi"},)))
-    assert said.text == "hello"
+    await backend.prepare()
+    assert (await backend.complete(asking())).text == "hello"
     await backend.close()
 
 
@@ -322,5 +499,101 @@ async def test_a_tool_made_of_a_function_is_that_function_again() -> None:
     assert result.value == 3
 
 
-def test_a_model_fault_has_the_models_words() -> None:
-    assert ModelFault("no", text="{").text == "{"
+def test_a_pack_is_a_list_of_tools() -> None:
+    tools = {made.name: made for made in as_tools("math.*")}
+    assert tools["add"].invoke({"a": 2, "b": 3}) == 5
+    assert [made.name for made in as_tools("math.add", look_up)] == ["add", "look_up"]
+    with pytest.raises(PluginError, match="there is no function 'ad' in math; did you mean add"):
+        as_tools("math.ad")
+
+
+# ---- an agent as a runnable ---------------------------------------------------------------------
+
+
+def solver(**settings: Any) -> Any:
+    return as_runnable(model="reference", task="wordproblems", **settings)
+
+
+def some_problems(count: int) -> list[Problem]:
+    return list(islice(load_registry().task("wordproblems").problems("test"), count))
+
+
+def test_an_agent_takes_a_question_and_gives_the_chain() -> None:
+    says = ["add(a=1, b=2)", "answer(value=3)"]
+    for question in ["1 + 2?", {"question": "1 + 2?", "other": 1}, Problem("1 + 2?")]:
+        model = FakeListChatModel(responses=says)
+        chain = as_runnable(model=model, functions=[add]).invoke(question)  # type: ignore[arg-type]
+        assert (chain.problem.text, chain.stop, chain.answer) == ("1 + 2?", "answer", 3)
+        assert chain.setup.model == "langchain:FakeListChatModel"
+    with_context = {"question": "How many?", "context": "There are 3 hens."}
+    chain = as_runnable(model=FakeListChatModel(responses=says)).invoke(with_context)
+    assert chain.problem == Problem("How many?", context="There are 3 hens.")
+    with pytest.raises(DataError, match=r"an agent takes a question: .* not 5"):
+        as_runnable(model=FakeListChatModel(responses=says)).invoke(5)  # type: ignore[arg-type]
+
+
+async def test_an_agent_is_a_link_of_langchains_chains() -> None:
+    problem = some_problems(1)[0]
+    answer = RunnableLambda(lambda row: row["row"]) | solver() | (lambda chain: chain.answer)
+    assert await answer.ainvoke({"row": problem}) == problem.gold
+    assert answer.invoke({"row": problem}) == problem.gold
+    assert [chain.answer async for chain in solver().astream(problem)] == [problem.gold]
+
+
+async def test_many_questions_share_one_model_and_keep_to_a_concurrency() -> None:
+    class Counting(ToolModel):
+        under_way: list[int] = [0, 0]  # noqa: RUF012 - now, and at most
+
+        async def _agenerate(self, *args: Any, **kwargs: Any) -> ChatResult:
+            self.under_way[0] += 1
+            self.under_way[1] = max(self.under_way)
+            await asyncio.sleep(0.01)
+            self.under_way[0] -= 1
+            return ChatResult(generations=[ChatGeneration(message=calling("answer", value=3))])
+
+    questions = [f"{number} + 1?" for number in range(20)]
+    for concurrency in (1, 5):
+        model = Counting(says=[])
+        agent = as_runnable(model=model)
+        chains = await agent.abatch(questions, {"max_concurrency": concurrency})  # type: ignore[arg-type]
+        assert [chain.problem.question for chain in chains] == questions
+        assert model.under_way == [0, concurrency]
+    assert [chain.answer for chain in solver().batch(some_problems(3))] == [
+        problem.gold for problem in some_problems(3)
+    ]
+    assert await agent.abatch([]) == []
+
+
+async def test_of_many_questions_one_that_fails_is_an_error_or_a_result() -> None:
+    inputs: list[Any] = [some_problems(1)[0], 5]
+    with pytest.raises(DataError, match="not 5"):
+        await solver().abatch(inputs)
+    chain, error = await solver().abatch(inputs, return_exceptions=True)
+    assert chain.stop == "answer"
+    assert isinstance(error, DataError)
+
+
+async def test_what_looks_on_at_an_agent_sees_the_models_turns() -> None:
+    class Watching(BaseCallbackHandler):
+        def __init__(self) -> None:
+            self.began: list[tuple[str, Any]] = []
+
+        def on_chain_start(self, *args: Any, **kwargs: Any) -> None:
+            self.began.append((kwargs["name"], kwargs["parent_run_id"]))
+            self.agent = kwargs["run_id"]
+
+        def on_chat_model_start(self, *args: Any, **kwargs: Any) -> None:
+            self.began.append(("turn", kwargs["parent_run_id"]))
+
+    model = FakeListChatModel(responses=["add(a=1, b=2)", "answer(value=3)"])
+    agent = as_runnable(model=model, functions=[add])
+    for ask in (agent.ainvoke, partial(asyncio.to_thread, agent.invoke)):
+        watching = Watching()
+        await ask("1 + 2?", {"callbacks": [watching], "run_name": "adder"})
+        turn = ("turn", watching.agent)
+        assert watching.began == [("adder", None), turn, turn]
+
+
+def test_an_agent_of_bad_settings_is_refused_when_it_is_made() -> None:
+    with pytest.raises(DataError, match="steps must be at least 1"):
+        as_runnable(model="reference", steps=0)

@@ -125,6 +125,8 @@ def serve(arguments: argparse.Namespace) -> None:
     # Tests share the machine: one thread computes, and no memory is kept for prompts of the past.
     settings.cpuparams.n_threads = settings.cpuparams_batch.n_threads = 1
     settings.cache_ram_mib = 0
+    # A request that waits for a slot holds a thread: enough that none waits for a thread first.
+    settings.n_threads_http = 80
     # Attention in full precision, so that log-probabilities can be compared with transformers'.
     settings.cache_type_k = settings.cache_type_v = xllamacpp.ggml_type.GGML_TYPE_F32
     settings.flash_attn_type = xllamacpp.llama_flash_attn_type.LLAMA_FLASH_ATTN_TYPE_DISABLED
