@@ -131,7 +131,7 @@ class Workspace:
                         workers,
                         sampling=config.sampling,
                         limits=config.limits,
-                        setup=self._setup(config, prompt),
+                        setup=self.setup(config, prompt),
                         seed=config.seed,
                         on_step=on_step,
                         on_text=on_text,
@@ -139,7 +139,7 @@ class Workspace:
             finally:
                 await backend.close()
 
-        return _run(work())
+        return run_to_end(work())
 
     def teach(
         self,
@@ -179,7 +179,7 @@ class Workspace:
                         task=task,
                         backend=backend,
                         prompt=prompt,
-                        setup=self._setup(config, prompt),
+                        setup=self.setup(config, prompt),
                         sampling=config.sampling,
                         limits=config.limits,
                         seed=config.seed,
@@ -202,7 +202,7 @@ class Workspace:
             finally:
                 await backend.close()
 
-        return _run(work())
+        return run_to_end(work())
 
     def evaluate(
         self,
@@ -288,7 +288,7 @@ class Workspace:
             finally:
                 await backend.close()
 
-        shown, weights = _run(prompt())
+        shown, weights = run_to_end(prompt())
         pairs, chains, facts = self._training_data(config, shown)
         settings = dict(config.config)
         if config.equal_steps_to:
@@ -389,7 +389,8 @@ class Workspace:
         shown = {"messages": list(prompt.messages), "tools": list(prompt.tools)}
         return store.begin(config.name, identity, changeable, shown, self.registry.versions)
 
-    def _setup(self, config: RolloutConfig, prompt: Prompt) -> Setup:
+    def setup(self, config: RolloutConfig, prompt: Prompt) -> Setup:
+        """What a chain records of how it was made."""
         return Setup(
             model=split_url(config.model)[0],
             task=config.task,
@@ -424,7 +425,7 @@ def solve(
     return Workspace().solve(problem, config)
 
 
-def _run(coroutine: Coroutine[Any, Any, T]) -> T:
+def run_to_end(coroutine: Coroutine[Any, Any, T]) -> T:
     """Run to the end, in a thread of its own where a loop is running already (a notebook)."""
     if not _in_a_loop():
         return asyncio.run(coroutine)

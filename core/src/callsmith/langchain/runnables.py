@@ -21,8 +21,7 @@ from callsmith.langchain.models import LangChainBackend
 from callsmith.preparing import make_prompt, make_ready
 from callsmith.rollout import PatientBackend
 from callsmith.tasks import FunctionRef
-from callsmith.workspace import Workspace
-from callsmith.workspace import _run as run_to_end
+from callsmith.workspace import Workspace, run_to_end
 
 Question: TypeAlias = str | Problem | Mapping[str, Any]
 """A question, or a mapping with ``question`` and maybe ``context``; its other keys are let be."""
@@ -140,7 +139,7 @@ class _Agent(Runnable[Question, Chain]):
                         workers,
                         sampling=config.sampling,
                         limits=config.limits,
-                        setup=work._setup(config, prompt),
+                        setup=work.setup(config, prompt),
                         seed=config.seed,
                     )
 
