@@ -8,25 +8,21 @@ from __future__ import annotations
 
 import argparse
 import os
-import subprocess
 import sys
-import tempfile
 import threading
 from pathlib import Path
-from types import TracebackType
-from urllib.parse import urlsplit
+
+from background import Background
 
 KEY = "CALLSMITH_TEST_SERVER_KEY"
 """The variable that holds the key which the server wants: command lines can be read by anybody."""
 
 
-class Server:
-    """A llama.cpp server for one model, up while the context is open.
+class Server(Background):
+    """A llama.cpp server for one model.
 
     ``parallel`` requests are worked on at once, each with ``context`` tokens of its own. Clients
-    must send ``api_key`` if one is given, and find the model under the name ``alias``. It listens
-    on loopback only, on a free port if ``port`` is 0, and keeps that port through `kill` and
-    `start`. It ends when this process ends, whatever ends that.
+    must send ``api_key`` if one is given, and find the model under the name ``alias``.
     """
 
     def __init__(
@@ -39,75 +35,13 @@ class Server:
         alias: str = "tiny",
         port: int = 0,
     ) -> None:
-        self.model = Path(model)
-        self.parallel = parallel
-        self.context = context
-        self.api_key = api_key
-        self.alias = alias
-        self.port = port
-        self._process: subprocess.Popen[str] | None = None
-
-    @property
-    def root(self) -> str:
-        """``http://127.0.0.1:PORT``, under which llama.cpp's own paths lie."""
-        return f"http://127.0.0.1:{self.port}"
+        options = [f"--parallel={parallel}", f"--context={context}", f"--alias={alias}"]
+        super().__init__(__file__, [str(model), *options], port, **{KEY: api_key})
 
     @property
     def url(self) -> str:
-        """The OpenAI-compatible API, ending in /v1."""
+        """The OpenAI-compatible API; llama.cpp's own paths lie under ``root``."""
         return f"{self.root}/v1"
-
-    @property
-    def pid(self) -> int:
-        assert self._process, "the server is not running"
-        return self._process.pid
-
-    def start(self) -> None:
-        """Return once it answers. Raises RuntimeError with its last words if it ends instead."""
-        arguments = {
-            "parallel": self.parallel,
-            "context": self.context,
-            "alias": self.alias,
-            "port": self.port,
-        }
-        command = [sys.executable, __file__, str(self.model), "--with-parent"]
-        command += [part for name, value in arguments.items() for part in (f"--{name}", str(value))]
-        with tempfile.TemporaryFile() as log:
-            self._process = subprocess.Popen(
-                command,
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=log,
-                text=True,
-                env={**os.environ, KEY: self.api_key},
-            )
-            assert self._process.stdout
-            url = self._process.stdout.readline().strip()
-            if not url:
-                self.kill()
-                log.seek(0)
-                said = log.read().decode(errors="replace")[-2000:]
-                raise RuntimeError(f"the llama.cpp server did not start:\n{said}")
-        self.port = urlsplit(url).port or 0
-
-    def kill(self) -> None:
-        """SIGKILL, in the middle of whatever it does; `start` brings it back on the same port."""
-        if self._process:
-            self._process.kill()
-            self._process.communicate()
-            self._process = None
-
-    def __enter__(self) -> Server:
-        self.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.kill()
 
 
 def serve(arguments: argparse.Namespace) -> None:

@@ -20,23 +20,21 @@ import argparse
 import asyncio
 import json
 import os
-import subprocess
 import sys
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from types import TracebackType
 from typing import Any
-from urllib.parse import urlsplit
 from urllib.request import Request, urlopen
 
+from background import Background
 from ollama_engine import MODELS, Body, Ollama
 from ollama_protocol import Refused
 
 LAYERS = {"sha256:aa": 3_000_000, "sha256:bb": 1_000}
 
 
-class Shim:
-    """The stand-in, up while the context is open; it keeps its port through `kill` and `start`.
+class Shim(Background):
+    """The stand-in.
 
     ``llama`` is the URL of the llama.cpp server without /v1; ``version`` the one it says it is
     (before 0.12.6 it knows no ``truncate``, before 0.6.4 no capabilities, before 0.12 no ids of
@@ -46,25 +44,12 @@ class Shim:
     def __init__(
         self, llama: str, *, version: str = "0.13.0", parallel: int = 4, queue: int = 512
     ) -> None:
-        self.options = [llama, f"--version={version}", f"--parallel={parallel}", f"--queue={queue}"]
-        self.port = 0
-        self._process: subprocess.Popen[str] | None = None
+        options = [f"--version={version}", f"--parallel={parallel}", f"--queue={queue}"]
+        super().__init__(__file__, [llama, *options])
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
-
-    def start(self) -> None:
-        """Return once it answers."""
-        command = [sys.executable, __file__, *self.options, f"--port={self.port}", "--with-parent"]
-        self._process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-        )
-        assert self._process.stdout
-        url = self._process.stdout.readline().strip()
-        if not url:
-            raise RuntimeError("the shim of Ollama did not start: see above")
-        self.port = urlsplit(url).port or 0
+        return self.root
 
     def log(self) -> Body:
         """``chats`` that were asked for, ``loads`` of models and their windows, how many requests
@@ -83,25 +68,6 @@ class Shim:
         request = Request(f"{self.url}/shim/{what}", json.dumps(body).encode(), method=method)
         with urlopen(request) as answer:
             return json.load(answer)
-
-    def kill(self) -> None:
-        """SIGKILL, in the middle of whatever it does."""
-        if self._process:
-            self._process.kill()
-            self._process.communicate()
-            self._process = None
-
-    def __enter__(self) -> Shim:
-        self.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.kill()
 
 
 async def serve(options: argparse.Namespace) -> None:

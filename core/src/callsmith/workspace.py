@@ -434,7 +434,7 @@ def run_to_end(coroutine: Coroutine[Any, Any, T]) -> T:
 
 
 def _in_a_loop() -> bool:
-    # Apart from `_run`, so that an error there does not show this one as its context.
+    # Apart from `run_to_end`, so that an error there does not show this one as its context.
     try:
         asyncio.get_running_loop()
     except RuntimeError:
