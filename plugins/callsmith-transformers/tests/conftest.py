@@ -151,6 +151,7 @@ def save_model(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
         torch.manual_seed(0)
         tokenizer = tokenizer_with(template)
         sizes = {
+            "vocab_size": len(tokenizer),
             "hidden_size": 32,
             "intermediate_size": 64,
             "num_hidden_layers": 2,
@@ -159,9 +160,7 @@ def save_model(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
             "max_position_embeddings": 256,
             "initializer_range": 0.1,  # far from uniform, so that mistakes show
         }
-        settings = LlamaConfig(
-            vocab_size=len(tokenizer), bos_token_id=0, eos_token_id=1, **{**sizes, **config}
-        )
+        settings = LlamaConfig(bos_token_id=0, eos_token_id=1, **{**sizes, **config})
         folder = tmp_path_factory.mktemp("model")
         LlamaForCausalLM(settings).to(getattr(torch, dtype)).save_pretrained(folder)
         tokenizer.save_pretrained(folder)

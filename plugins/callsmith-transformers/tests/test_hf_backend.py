@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import shutil
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable
@@ -106,9 +107,22 @@ async def test_a_conversation_longer_than_the_window_overflows(backend: HFBacken
 
 async def test_capabilities_are_read_from_the_template(save_model: Callable[..., Path]) -> None:
     tools = open_backend(str(save_model("tools"))).capabilities
-    assert (tools.dialects, tools.tool_role) == (("native", "text"), True)
+    assert (tools.dialects, tools.tool_role) == (("native", "text", "json"), True)
+    assert tools.reason == "its chat template shows functions"
     plain = open_backend(str(save_model("mistral"))).capabilities
-    assert (plain.dialects, plain.tool_role) == (("text",), False)
+    assert (plain.dialects, plain.tool_role) == (("text", "json"), False)
+    assert (plain.reason, plain.timeout) == ("its chat template has no functions", None)
+
+
+def test_a_trained_model_first_does_the_dialect_it_was_trained_in(
+    save_model: Callable[..., Path],
+) -> None:
+    folder = save_model("tools")
+    facts = {"dialect": "text", "shots": 2, "task": "sums"}
+    (folder / "callsmith.json").write_text(json.dumps({"facts": facts}))
+    able = open_backend(str(folder)).capabilities
+    assert (able.dialects, able.shots) == (("text", "native", "json"), 2)
+    assert able.reason == "it was trained in that dialect"
 
 
 async def test_half_precision_weights_are_computed_in_full_on_a_cpu(
@@ -186,6 +200,31 @@ def test_a_folder_without_a_model_is_refused(tmp_path: Path) -> None:
 async def test_a_hub_name_that_can_not_be_had_is_refused() -> None:
     with pytest.raises(Rejected, match="there is no model nobody/nothing here"):
         await open_backend("nobody/nothing").complete(ask())
+
+
+async def test_preparing_reads_the_tokenizer_and_no_weights(folder: Path, tmp_path: Path) -> None:
+    shutil.copytree(folder, tmp_path / "model")
+    (tmp_path / "model" / "model.safetensors").write_bytes(b"these are no weights")
+    await open_backend(str(tmp_path / "model")).prepare()
+
+
+async def test_a_folder_that_can_not_be_used_is_refused_before_the_first_problem(
+    folder: Path, save_model: Callable[..., Path], tmp_path: Path
+) -> None:
+    shutil.copytree(folder, tmp_path / "bare")
+    (tmp_path / "bare" / "model.safetensors").unlink()
+    with pytest.raises(Rejected, match=r"holds no weights: it has no \*\.safetensors file"):
+        await open_backend(str(tmp_path / "bare")).prepare()
+    shutil.copytree(folder, tmp_path / "mute")
+    (tmp_path / "mute" / "tokenizer.json").unlink()
+    (tmp_path / "mute" / "tokenizer_config.json").unlink()
+    with pytest.raises(Rejected, match="has no tokenizer: save the one"):
+        await open_backend(str(tmp_path / "mute")).prepare()
+    endless = save_model(None)
+    settings = json.loads((endless / "tokenizer_config.json").read_text())
+    (endless / "tokenizer_config.json").write_text(json.dumps({**settings, "eos_token": None}))
+    with pytest.raises(Rejected, match="neither a chat template nor an end-of-text token"):
+        await open_backend(str(endless)).prepare()
 
 
 async def test_a_broken_folder_is_refused(folder: Path, tmp_path: Path) -> None:

@@ -304,3 +304,66 @@ def test_a_folder_without_tokenizer_is_refused(tmp_path: Path) -> None:
     with pytest.raises(CallsmithError, match=r"has no tokenizer: save the one") as caught:
         load_tokenizer(str(tmp_path))
     assert str(tmp_path) in str(caught.value)
+
+
+# ---- ids of calls -------------------------------------------------------------------------------
+
+# As Mistral's: ids of nine letters or digits are shown with calls and results, and no others taken.
+SHOWN_IDS = """\
+{%- for message in messages -%}
+{%- set calls = message['tool_calls'] or [] -%}
+{%- for id in [message['tool_call_id']] if message['role'] == 'tool' -%}
+{%- if id | length != 9 -%}{{ raise_exception('ids must have length 9') }}{%- endif -%}
+{{ '[' + id + ']' }}
+{%- endfor -%}
+{{ message['content'] }}
+{%- for call in calls -%}
+{%- if call['id'] | length != 9 -%}{{ raise_exception('ids must have length 9') }}{%- endif -%}
+{{ call['function']['name'] + '[' + call['id'] + ']' }}
+{%- endfor -%}
+{{ eos_token }}
+{%- endfor -%}"""
+
+
+def call_turn(*ids: str) -> dict[str, Any]:
+    calls = [{"id": i, "function": {"name": f"f{i}", "arguments": {}}} for i in ids]
+    return {"role": "assistant", "content": "", "tool_calls": calls}
+
+
+def result(call_id: str, content: str) -> dict[str, Any]:
+    return {"role": "tool", "tool_call_id": call_id, "name": "f", "content": content}
+
+
+def test_ids_of_any_kind_become_fitting_ones_and_results_keep_theirs(make_tokenizer: Make) -> None:
+    messages = [
+        {"role": "user", "content": "?"},
+        call_turn("call_8XnB2", "call_0_1", "abcDEF123"),
+        result("call_0_1", "second"),
+        result("call_8XnB2", "first"),
+        result("abcDEF123", "third"),
+        call_turn("call_8XnB2"),  # a server that begins again with each turn
+        result("call_8XnB2", "fourth"),
+    ]
+    text = Renderer(make_tokenizer(SHOWN_IDS)).text(messages, generation=False)
+    assert text.split("</s>") == [
+        "?",
+        "fcall_8XnB2[call00000]fcall_0_1[call00001]fabcDEF123[abcDEF123]",
+        "[call00001]second",
+        "[call00000]first",
+        "[abcDEF123]third",
+        "fcall_8XnB2[call00003]",
+        "[call00003]fourth",
+        "",
+    ]
+
+
+def test_ids_stay_as_the_conversation_goes_on(make_tokenizer: Make) -> None:
+    rollout, training = (Renderer(make_tokenizer(SHOWN_IDS)) for _ in range(2))
+    messages = [{"role": "user", "content": "?"}]
+    for turn in range(3):
+        messages += [call_turn(f"call_{turn}"), result(f"call_{turn}", str(turn))]
+    messages.append({"role": "assistant", "content": "done"})
+    trained = training.conversation(messages).ids
+    for number in (1, 3, 5, 7):
+        prompt = rollout.encode(messages[:number])
+        assert trained[: len(prompt)] == prompt

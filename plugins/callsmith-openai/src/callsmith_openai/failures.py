@@ -33,7 +33,7 @@ _OWN_URL = "the URL must be the API's own, which mostly ends in /v1"
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a server answered: ``kind`` is the content type, ``data`` its JSON, None if it is none."""
+    """What a server answered: ``kind`` is the content type, ``data`` its JSON or None."""
 
     status: int
     kind: str

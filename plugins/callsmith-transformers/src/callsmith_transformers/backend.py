@@ -16,10 +16,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from callsmith.backends import Capabilities, Completion, Request
-from callsmith.chain import Usage
-from callsmith.errors import CallsmithError, ContextOverflow, Rejected
+from callsmith.chain import JSON, Dialect, Usage
+from callsmith.errors import CallsmithError, ContextOverflow, DataError, Rejected
+from callsmith.models import MARKER
 from callsmith_transformers.gathering import Gathering
-from callsmith_transformers.models import load_model, read_config, resolve
+from callsmith_transformers.models import check_weights, load_model, read_config, resolve
 from callsmith_transformers.rendering import Renderer, load_tokenizer
 
 if TYPE_CHECKING:
@@ -61,19 +62,38 @@ class HFBackend:
     @cached_property
     def capabilities(self) -> Capabilities:
         """Read from the chat template and the configuration."""
+        native = self.renderer.native
+        trained = facts_of(self.weights)
+        able: tuple[Dialect, ...] = ("native", "text", "json") if native else ("text", "json")
+        reason = f"its chat template {'shows' if native else 'has no'} functions"
+        if trained.get("dialect") in able:
+            able = (trained["dialect"], *(each for each in able if each != trained["dialect"]))
+            reason = "it was trained in that dialect"
         return Capabilities(
-            dialects=("native", "text") if self.renderer.native else ("text",),
+            dialects=able,
             tool_role=self.renderer.tool_role,
-            shots=trained_shots(self.weights),
+            shots=trained.get("shots"),
             context=self._context,
             # Twice a batch, so that one is gathered while another is worked on.
             concurrency=2 * self._batch,
+            reason=reason,
         )
 
     @cached_property
     def _context(self) -> int:
         settings = read_config(self.weights).get_text_config()
         return int(getattr(settings, "max_position_embeddings", None) or 0)
+
+    async def prepare(self) -> None:
+        """Look whether there are weights and a usable tokeniser. The weights are not read yet.
+
+        Raises Rejected.
+        """
+        check_weights(self.weights)
+        try:
+            await asyncio.to_thread(lambda: self.capabilities)
+        except DataError as error:
+            raise Rejected(str(error)) from error
 
     async def complete(self, request: Request) -> Completion:
         """The model's next turn, as it wrote it, without the token that ends it.
@@ -105,13 +125,13 @@ class HFBackend:
             return engine
 
 
-def trained_shots(folder: str) -> int | None:
-    """How many worked examples a model that callsmith trained was shown; None for any other."""
-    marker = Path(folder) / "callsmith.json"
+def facts_of(folder: str) -> dict[str, JSON]:
+    """What a model that callsmith trained was trained on: dialect, shots, task; else nothing."""
+    marker = Path(folder) / MARKER
     if not marker.is_file():
-        return None
-    shots: int | None = json.loads(marker.read_text(encoding="utf-8"))["facts"].get("shots")
-    return shots
+        return {}
+    facts: dict[str, JSON] = json.loads(marker.read_text(encoding="utf-8"))["facts"]
+    return facts
 
 
 class Engine:

@@ -32,6 +32,17 @@ def resolve(name: str) -> str:
     return name
 
 
+def check_weights(name: str) -> None:
+    """Raise Rejected for a folder that describes a model and holds no weights."""
+    folder = Path(name)
+    if not folder.is_dir():
+        return  # the hub's: whether it is there shows when it is read
+    if not any(file.suffix in (".safetensors", ".bin") for file in folder.iterdir()):
+        raise Rejected(f"the folder {name} holds no weights: it has no *.safetensors file")
+    if base := base_of(name):
+        check_weights(base)
+
+
 def read_config(name: str) -> Any:
     """A model's configuration; of an adapter, its base model's. Raises Rejected."""
     from transformers import AutoConfig

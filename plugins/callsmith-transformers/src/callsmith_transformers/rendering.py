@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 from callsmith.backends import Message
 from callsmith.chain import JSON
 from callsmith.errors import DataError, Rejected
+from callsmith_transformers.call_ids import fit_ids
 from callsmith_transformers.guard import MARK, Guard
 from callsmith_transformers.models import base_of, told
 from callsmith_transformers.templates import PROBE, ChatTemplate
@@ -76,6 +77,10 @@ class Renderer:
         Raises DataError if the template refuses the conversation.
         """
         return list(self._see(messages, tools, generation).ids)
+
+    def text(self, messages: Sequence[Message], generation: bool = True) -> str:
+        """The conversation as the template writes it, for programs that tokenise it themselves."""
+        return self._see(messages, (), generation).text.replace(MARK, "")
 
     def conversation(
         self, messages: Sequence[Message], tools: Sequence[Mapping[str, JSON]] = ()
@@ -184,6 +189,7 @@ class Renderer:
     def _render(self, messages: list[Message], tools: list[Any], generation: bool) -> str:
         if not self._template.system_role:
             messages = _fold_system(messages)
+        messages = fit_ids(messages)
         guarded = [self._guard(message) for message in messages]
         for message, safe in zip(messages, guarded, strict=True):
             if message["role"] == "assistant" and message.get("content"):
