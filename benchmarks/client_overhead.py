@@ -167,10 +167,9 @@ async def openai_sdk(url: str, count: Callable[[Chain], Awaitable[None]]) -> Non
 
 
 async def callsmith_client(url: str, count: Callable[[Chain], Awaitable[None]]) -> None:
-    from callsmith_openai.backend import open_backend
-
     from callsmith.backends import Request
     from callsmith.chain import Sampling
+    from callsmith_openai.backend import open_backend
 
     offered, sampling = tuple(tools()), Sampling(temperature=0.7)
     backend = open_backend(f"stub@{url}")
