@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from llama_server import Server
 
@@ -154,6 +154,7 @@ def reader(
 
 
 @settings(max_examples=150)
+@example(text="zebra")
 @given(text=texts)
 def test_text_becomes_the_same_tokens(reader: tuple[Any, Server], text: str) -> None:
     tokenizer, server = reader

@@ -338,21 +338,21 @@ def test_ids_of_any_kind_become_fitting_ones_and_results_keep_theirs(make_tokeni
     messages = [
         {"role": "user", "content": "?"},
         call_turn("call_8XnB2", "call_0_1", "abcDEF123"),
-        result("call_0_1", "second"),
-        result("call_8XnB2", "first"),
         result("abcDEF123", "third"),
-        call_turn("call_8XnB2"),  # a server that begins again with each turn
+        result("call_0_1", "second"),  # the first was never run
+        call_turn("call_8XnB2", "abcDEF123"),  # a server that begins again with each turn
         result("call_8XnB2", "fourth"),
+        result("abcDEF123", "fifth"),
     ]
     text = Renderer(make_tokenizer(SHOWN_IDS)).text(messages, generation=False)
     assert text.split("</s>") == [
         "?",
         "fcall_8XnB2[call00000]fcall_0_1[call00001]fabcDEF123[abcDEF123]",
-        "[call00001]second",
-        "[call00000]first",
         "[abcDEF123]third",
-        "fcall_8XnB2[call00003]",
+        "[call00001]second",
+        "fcall_8XnB2[call00003]fabcDEF123[call00004]",
         "[call00003]fourth",
+        "[call00004]fifth",
         "",
     ]
 

@@ -106,7 +106,7 @@ def _write_settings(writer: GGUFWriter, settings: Any) -> None:
     writer.add_rope_freq_base(settings.rope_parameters["rope_theta"])
     if settings.rope_parameters["rope_type"] == "linear":
         writer.add_rope_scaling_type(gguf.RopeScalingType.LINEAR)
-        pass
+        writer.add_rope_scaling_factor(settings.rope_parameters["factor"])
 
 
 def _write_tokenizer(writer: GGUFWriter, student: Student, vocabulary: Vocabulary) -> None:
