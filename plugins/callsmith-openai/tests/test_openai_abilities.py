@@ -185,7 +185,7 @@ async def test_llama_cpp_says_at_props_what_its_template_and_slots_are(
     stub.answers["/props"] = (200, {"default_generation_settings": {"n_ctx": 2048}, **said})
     # A template is asked to write a result.
     stub.answers["/apply-template"] = lambda body: (200, {"prompt": body["messages"][-1]})
-    able = (await prepared(stub, "any-name"))[1]
+    able = (await prepared(stub, "m.gguf"))[1]
     assert (able.dialects, able.tool_role, able.concurrency) == (dialects, tool_role, concurrency)
     assert (able.context, able.constrains) == (2048, ("json", "text"))
     assert (await prepared(stub, tool_role=not tool_role))[1].tool_role is not tool_role
