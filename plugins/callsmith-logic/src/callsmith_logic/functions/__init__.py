@@ -1,0 +1,1 @@
+"""What a model may call, one file for each group; `callsmith_logic.pack` puts them together."""
