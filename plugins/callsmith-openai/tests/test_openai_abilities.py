@@ -188,7 +188,8 @@ async def test_llama_cpp_says_at_props_what_its_template_and_slots_are(
     able = (await prepared(stub, "m.gguf"))[1]
     assert (able.dialects, able.tool_role, able.concurrency) == (dialects, tool_role, concurrency)
     assert (able.context, able.constrains) == (2048, ("json", "text"))
-    assert (await prepared(stub, tool_role=not tool_role))[1].tool_role is not tool_role
+    other = await prepared(stub, "m.gguf", tool_role=not tool_role)
+    assert other[1].tool_role is not tool_role
 
 
 async def test_a_template_that_refuses_results_of_calls_in_text_has_no_role_for_them(
@@ -197,4 +198,11 @@ async def test_a_template_that_refuses_results_of_calls_in_text_has_no_role_for_
     stub.answers["/v1/models"] = listed({"id": "m.gguf", "owned_by": "llamacpp"})
     stub.answers["/props"] = (200, {"chat_template": "{% if m.role == 'tool' %}"})
     stub.answers["/apply-template"] = (400, {"error": {"message": "ids must have 9 letters"}})
-    assert not (await prepared(stub))[1].tool_role
+    assert not (await prepared(stub, "m.gguf"))[1].tool_role
+
+
+async def test_llama_cpp_answers_to_any_name_and_is_asked_by_its_own(stub: Stub) -> None:
+    stub.answers["/v1/models"] = listed({"id": "m.gguf", "owned_by": "llamacpp"})
+    with pytest.raises(Rejected, match=r"has no model 'other'; it lists m\.gguf"):
+        await prepared(stub, "other")
+    assert (await prepared(stub, ""))[0] == "openai:m.gguf"
