@@ -36,7 +36,7 @@ from callsmith_logic.firstorder import entails
 from callsmith_logic.folio import FOLIO
 from callsmith_logic.formulas import Atom, Formula, Not, Operation
 from callsmith_logic.functions import propositional as functions
-from callsmith_logic.grammar import parse
+from callsmith_logic.grammar import parse, statement
 from callsmith_logic.printing import show
 from callsmith_logic.propositional import to_sympy
 from callsmith_logic.sentences import goal_of
@@ -160,15 +160,21 @@ def plain_z3(question: Question) -> str:
     return "True" if can_hold else "False" if can_fail else "contradictory"
 
 
+def forget() -> None:
+    """Have every formula read anew."""
+    parse.cache_clear()
+    statement.cache_clear()
+
+
 def measure_entailments(name: str, questions: Sequence[Question], fresh: bool) -> Measured:
     """With ``fresh``, no formula is remembered from one question to the next."""
 
     def ask() -> list[str]:
-        parse.cache_clear()
+        forget()
         answers = []
         for question in questions:
             if fresh:
-                parse.cache_clear()
+                forget()
             answers.append(ours(question))
         return answers
 

@@ -168,9 +168,7 @@ class _Question:
         left = int((self.deadline - time.monotonic()) * 1000)
         if left <= 0:
             return None
-        solver.set("timeout", left)
-        solver.set("rlimit", steps)
-        solver.set("max_memory", MEMORY_MB)
+        solver.set(timeout=left, rlimit=steps, max_memory=MEMORY_MB)
         answer = solver.check()
         if answer == z3.unknown and "interrupted" in solver.reason_unknown():
             raise KeyboardInterrupt

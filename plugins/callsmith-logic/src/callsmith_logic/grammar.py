@@ -62,6 +62,7 @@ def parse(text: str) -> Formula:
     return formula  # type: ignore[no-any-return]
 
 
+@lru_cache(maxsize=4096)
 def statement(text: str) -> Formula:
     """The formula in a text that is true or false. Raises FormulaError.
 

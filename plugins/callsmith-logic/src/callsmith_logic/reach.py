@@ -44,10 +44,13 @@ class Reach:
         words = list(stream)
         opened, closed = _implied(words)
         for place, word in enumerate(words):
-            yield from [Token("RPAR", ")", word.start_pos)] * closed[place]
-            yield from [Token("LPAR", "(", word.start_pos)] * opened[place]
+            for _ in range(closed.get(place, 0)):
+                yield Token("RPAR", ")", word.start_pos)
+            for _ in range(opened.get(place, 0)):
+                yield Token("LPAR", "(", word.start_pos)
             yield word
-        yield from [Token("RPAR", ")")] * closed[len(words)]
+        for _ in range(closed.get(len(words), 0)):
+            yield Token("RPAR", ")")
 
 
 def _implied(words: Sequence[Token]) -> tuple[Counter[int], Counter[int]]:
