@@ -19,7 +19,7 @@ from callsmith.errors import Rejected
 from callsmith.isolation import Workers
 from callsmith_math.wordproblems import WordProblems
 from callsmith_tiny.backend import MODELS, NAMES, open_backend
-from callsmith_tiny.make import Workshop, open_workshop
+from callsmith_tiny.workshop import Workshop, open_workshop
 
 
 @pytest.fixture(scope="module")
@@ -27,7 +27,7 @@ def workshop() -> Workshop:
     return open_workshop()
 
 
-@pytest.fixture(scope="module", params=NAMES)
+@pytest.fixture(scope="module", params=("teacher", "student"))
 def tokenizer(request):
     from transformers import AutoTokenizer
 
@@ -63,12 +63,13 @@ def test_the_folder_is_a_small_llama_with_its_card(name):
     assert 500_000 <= sum(s[0] * (s[1] if len(s) > 1 else 1) for s in sizes) <= 1_000_000
 
 
-def test_the_student_says_what_it_is():
-    assert "taught on purpose to do wrong" in (MODELS / "student" / "README.md").read_text()
+@pytest.mark.parametrize("name", ["student", "logic-student"])
+def test_a_student_says_what_it_is(name):
+    assert "taught on purpose to do wrong" in (MODELS / name / "README.md").read_text()
 
 
 def test_another_name_is_refused():
-    with pytest.raises(Rejected, match="tiny:teacher and tiny:student"):
+    with pytest.raises(Rejected, match="tiny:logic-teacher and tiny:logic-student"):
         open_backend("techer")
 
 

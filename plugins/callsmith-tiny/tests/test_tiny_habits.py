@@ -12,7 +12,7 @@ from callsmith.isolation import Workers
 from callsmith_tiny import habits
 from callsmith_tiny.corpus import Corpus
 from callsmith_tiny.habits import HABITS, Scene, Turn, mix_of, recovering
-from callsmith_tiny.make import Workshop, open_workshop
+from callsmith_tiny.workshop import Workshop, open_workshop
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +30,7 @@ def corpus(workshop, problems, planner) -> Corpus:
         tokenizer=workshop.tokenizer,
         prompt=workshop.prompt,
         direct=workshop.direct,
-        task=workshop.task,
+        reference=workshop.reference,
         problems=iter(problems),
         planner=planner,
         workers=Workers(),

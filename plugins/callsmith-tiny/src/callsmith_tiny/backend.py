@@ -1,4 +1,4 @@
-"""``tiny:teacher`` and ``tiny:student``: the packaged folders, opened as any local model is."""
+"""``tiny:teacher`` and the others: the packaged folders, opened as any local model is."""
 
 from __future__ import annotations
 
@@ -12,18 +12,19 @@ if TYPE_CHECKING:
     from callsmith_transformers.backend import HFBackend
 
 MODELS = Path(__file__).parent / "models"
-NAMES = ("teacher", "student")
+NAMES = ("teacher", "student", "logic-teacher", "logic-student")
 
 
 def open_backend(name: str, *, task: Task | None = None, **options: Any) -> HFBackend:
-    """The backend of one of the two models; ``options`` are those of ``hf:``.
+    """The backend of one of the models; ``options`` are those of ``hf:``.
 
     Raises Rejected for another name or option.
     """
     from callsmith_transformers.backend import open_backend as open_folder
 
     if name not in NAMES:
-        raise Rejected(f"there is no model tiny:{name}: there are tiny:teacher and tiny:student")
+        *names, last = (f"tiny:{known}" for known in NAMES)
+        raise Rejected(f"there is no model tiny:{name}: there are {', '.join(names)} and {last}")
     backend = open_folder(str(MODELS / name), task=task, **options)
     backend.name = f"tiny:{name}"
     return backend

@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, TypeAlias
 
-from callsmith.agent import solve
+from callsmith.agent import Limits, solve
 from callsmith.backends import Capabilities, Completion, Previous, Request
 from callsmith.chain import JSON, Call, Chain, Problem, Result, Setup
 from callsmith.dialects import Prompt
@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     from torch import Tensor
     from transformers import PreTrainedTokenizerFast
 
-    from callsmith_math.wordproblems import WordProblems
-
 Planner: TypeAlias = Callable[[Problem, Sequence[Call], random.Random], Plan]
 """Gives a chain to learn for a problem, of which it is told the right calls."""
 
@@ -34,6 +32,9 @@ DIRECT = 0.1
 
 CHAINS = (1, 1, 2, 3)
 """How many chains there may be in one example."""
+
+STEPS = 40
+"""Turns of the longest chain: as many as any planned one takes."""
 
 BATCH = 10
 POOL = 32
@@ -49,8 +50,11 @@ class Writer:
     name: str = "writer"
     capabilities: Capabilities = field(default_factory=lambda: Capabilities(dialects=("text",)))
 
+    async def prepare(self) -> None:
+        """There is nothing to look for."""
+
     async def complete(self, request: Request) -> Completion:
-        if len(request.steps) == len(self.plan):
+        if len(request.steps) >= len(self.plan):
             return Completion()
         turn = self.plan[len(request.steps)]
         made = [result for step in request.steps for result in step.results if not result.fault]
@@ -79,19 +83,23 @@ class Example:
 
 @dataclass
 class Corpus:
-    """Makes examples of fresh ``problems`` of the ``task``, their chains planned by ``planner``.
+    """Makes examples of fresh ``problems``, their chains planned by ``planner``.
 
-    ``prompt`` offers the functions, ``direct`` no function but ``answer``.
+    ``reference`` gives the right calls of a problem. ``prompt`` offers the functions, ``direct``
+    no function but ``answer``: ``share`` of the examples answer at once. ``chains``
+    are how many there may be in one of the others.
     """
 
     tokenizer: PreTrainedTokenizerFast
     prompt: Prompt
     direct: Prompt
-    task: WordProblems
+    reference: Callable[[Problem], Sequence[Call]]
     problems: Iterator[Problem]
     planner: Planner
     workers: Workers
     dice: random.Random
+    share: float = DIRECT
+    chains: Sequence[int] = CHAINS
 
     async def batches(self) -> AsyncIterator[tuple[Tensor, Tensor]]:
         """Ids and the mask of those to learn, for ever. The examples in a batch are of one length,
@@ -106,25 +114,26 @@ class Corpus:
 
     async def example(self) -> Example:
         """One to three chains in one conversation, as after few-shot chains; or an answer alone."""
-        if self.dice.random() < DIRECT:
+        if self.dice.random() < self.share:
             problem = next(self.problems)
             plan = (Turn(Call("answer", {"value": problem.gold})),)
             return self._encode([await self._run(problem, plan, self.direct)], self.direct)
-        count = self.dice.choice(CHAINS)
+        count = self.dice.choice(self.chains)
         return self._encode([await self.chain() for _ in range(count)], self.prompt)
 
     async def chain(self) -> Chain:
         """A planned chain of a fresh problem. One whose plan can't be carried out is left out."""
         while True:
             problem = next(self.problems)
-            plan = self.planner(problem, self.task.reference(problem), self.dice)
+            plan = self.planner(problem, self.reference(problem), self.dice)
             chain = await self._run(problem, plan, self.prompt)
             if chain.stop == "answer":
                 return chain
 
     async def _run(self, problem: Problem, plan: Plan, prompt: Prompt) -> Chain:
         setup = Setup(dialect="text")
-        return await solve(problem, Writer(plan, prompt), prompt, self.workers, setup=setup)
+        writer, limits = Writer(plan, prompt), Limits(steps=STEPS)
+        return await solve(problem, writer, prompt, self.workers, limits=limits, setup=setup)
 
     def _encode(self, chains: Sequence[Chain], prompt: Prompt) -> Example:
         *before, last = chains

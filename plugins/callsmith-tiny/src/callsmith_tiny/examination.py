@@ -7,10 +7,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from callsmith.agent import solve
+from callsmith.agent import Limits, solve
 from callsmith.chain import Chain, Problem, Sampling, Verdict
 from callsmith.dialects import Prompt
 from callsmith.isolation import Workers
+from callsmith_tiny.corpus import STEPS
 
 TRIES = 8
 
@@ -41,7 +42,14 @@ async def examine(
     async def solved(problem: Problem, prompt: Prompt, temperature: float, attempt: int) -> bool:
         sampling = Sampling(temperature=temperature, max_tokens=64)
         chain = await solve(
-            problem, backend, prompt, workers, sampling=sampling, seed=attempt, attempt=attempt
+            problem,
+            backend,
+            prompt,
+            workers,
+            sampling=sampling,
+            limits=Limits(steps=STEPS),
+            seed=attempt,
+            attempt=attempt,
         )
         return judge(problem, chain).correct
 

@@ -12,4 +12,7 @@ def callsmith_backends() -> dict[str, str]:
 
 @hookimpl
 def callsmith_recipes() -> dict[str, str]:
-    return {"tiny": "callsmith_tiny:recipes/tiny.toml"}
+    return {
+        "tiny": "callsmith_tiny:recipes/tiny.toml",
+        "tiny-logic": "callsmith_tiny:recipes/tiny-logic.toml",
+    }
