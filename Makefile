@@ -3,11 +3,12 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PACKAGES := core $(sort $(wildcard plugins/*))
+LEARNING := $(wildcard benchmarks/learning*.py)
 PROJECTS := $(wildcard core/pyproject.toml plugins/*/pyproject.toml)
 export HF_HUB_OFFLINE := 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: install dev demo test lint bench clean
+.PHONY: install dev demo test lint bench bench-learning clean
 
 install: $(VENV)/.installed
 
@@ -24,8 +25,13 @@ lint: dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy core/src/callsmith
 
+# Minutes; what models learn takes hours.
 bench: dev
-	@for command in benchmarks/*.py; do echo "== $$command"; $(BIN)/python $$command || exit 1; done
+	@for command in $(filter-out $(LEARNING),$(wildcard benchmarks/*.py)); do \
+	  echo "== $$command"; $(BIN)/python $$command || exit 1; done
+
+bench-learning: dev
+	@for command in $(LEARNING); do echo "== $$command"; $(BIN)/python $$command || exit 1; done
 
 clean:
 	rm -rf $(VENV) dist .callsmith
