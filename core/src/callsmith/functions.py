@@ -16,6 +16,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, overload
 
+from callsmith.annotations import convert, jsonable
 from callsmith.chain import JSON, Call, Problem, digest
 from callsmith.errors import PluginError, describe
 from callsmith.signatures import describe_type, read_docstring, read_parameters, read_returns
@@ -70,6 +71,7 @@ class Function:
     returns: str = "any"
     context_parameter: str = ""
     adapters: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    result_adapter: Any = field(default=None, repr=False)
     pack: str = ""
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
@@ -182,14 +184,18 @@ class Function:
         return f"{whose} wrong: {wrong.message[:200]}"
 
     def invoke(self, arguments: Mapping[str, JSON], context: Context) -> Any:
-        """Call the target with validated arguments, in this process and without limits."""
+        """Call the target with validated arguments, in this process and without limits.
+
+        Raises BadArgument for one that fits the schema and not the parameter's type.
+        """
         keywords = dict(arguments)
         for name, adapter in self.adapters.items():
             if name in keywords:
-                keywords[name] = adapter.validate_python(keywords[name])
+                keywords[name] = convert(adapter, keywords[name], name)
         if self.context_parameter:
             keywords[self.context_parameter] = context
-        return self.target(**keywords)
+        value = self.target(**keywords)
+        return jsonable(self.result_adapter, value) if self.result_adapter else value
 
 
 @dataclass(frozen=True)
@@ -271,6 +277,7 @@ def function(
         parameters, adapters, context_parameter = read_parameters(
             target, label, documented, Context
         )
+        returns, result_adapter = read_returns(target, label)
         return Function(
             name=label,
             description=description,
@@ -281,9 +288,10 @@ def function(
             inline=inline,
             timeout=timeout,
             memory_mb=memory_mb,
-            returns=read_returns(target, label),
+            returns=returns,
             context_parameter=context_parameter,
             adapters=adapters,
+            result_adapter=result_adapter,
         )
 
     return make(target) if target is not None else make

@@ -74,6 +74,7 @@ def _call(
     timeout: float,
     memory_mb: int | None,
 ) -> str:
+    from callsmith.annotations import BadArgument
     from callsmith.chain import Problem
     from callsmith.errors import describe
     from callsmith.functions import Context
@@ -88,6 +89,8 @@ def _call(
         return f'{{"value": {value}, "state": {_encode(context.state, "a state")}}}'
     except _BadResult as error:
         return _fault("bad_result", f" {error}")
+    except BadArgument as error:
+        return _fault("bad_arguments", f"'s {error}. Usage: {_loaded[address].signature}")
     except MemoryError:
         return _fault("memory", f" needed more than {memory_mb} MiB of memory and was stopped")
     except BaseException as error:
