@@ -23,6 +23,8 @@ from callsmith.signatures import describe_type, read_docstring, read_parameters,
 
 if TYPE_CHECKING:
     from jsonschema.protocols import Validator
+    from langchain_core.tools import BaseTool
+    from langchain_core.tools.base import BaseToolkit
 
 Role: TypeAlias = Literal["solve", "control", "verify"]
 
@@ -56,7 +58,8 @@ class Function:
     """Something a model may call. Calling it from Python calls the function it was made from.
 
     ``pack`` is the name of its function pack, ``parameters`` the JSON Schema of its arguments,
-    ``timeout`` seconds, ``memory_mb`` MiB (Linux only).
+    ``timeout`` seconds, ``memory_mb`` MiB (Linux only), ``source`` a hash of the plain file that it
+    comes from, if it does.
     """
 
     name: str
@@ -73,6 +76,7 @@ class Function:
     adapters: Mapping[str, Any] = field(default_factory=dict, repr=False)
     result_adapter: Any = field(default=None, repr=False)
     pack: str = ""
+    source: str = ""
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         return self.target(*args, **kwargs)
@@ -200,15 +204,42 @@ class Function:
 
 @dataclass(frozen=True)
 class FunctionPack:
-    """The functions that one plugin provides under one name, LangChain tools among them."""
+    """The functions that one plugin provides under one name.
+
+    Plain typed functions, LangChain tools and whole toolkits may be among them.
+    """
 
     description: str
-    functions: Sequence[Function]
+    functions: Sequence[Callable[..., Any] | BaseTool | BaseToolkit]
 
     def named(self, name: str) -> dict[str, Function]:
-        """The functions by name, each knowing that it belongs to pack ``name``."""
-        functions = map(as_function, self.functions)
-        return {function.name: replace(function, pack=name) for function in functions}
+        """The functions by name, each knowing that it belongs to pack ``name``.
+
+        Raises PluginError if two go by one name.
+        """
+        named: dict[str, Function] = {}
+        for function in (one for part in self.functions for one in as_functions(part)):
+            if function.name in named:
+                raise PluginError(
+                    f"function pack {name!r} has two functions called {function.name}"
+                )
+            named[function.name] = replace(function, pack=name)
+        return named
+
+
+def as_functions(part: object) -> list[Function]:
+    """A part of a pack as functions: a toolkit may have many.
+
+    Raises PluginError as `as_function` does, and for a toolkit that gives no tools.
+    """
+    if inspect.isclass(part) or not hasattr(part, "get_tools"):
+        return [as_function(part)]
+    try:
+        tools = part.get_tools()
+    except Exception as error:
+        name = type(part).__name__
+        raise PluginError(f"the toolkit {name} gives no tools: {describe(error)}") from error
+    return [as_function(tool) for tool in tools]
 
 
 def as_function(part: object) -> Function:
@@ -323,8 +354,16 @@ def render_value(value: JSON) -> str:
 
 
 def functions_hash(functions: Iterable[Function]) -> str:
-    """16 hex digits of the functions' names, descriptions and parameters, in any order."""
-    return digest({f.qualified_name: [f.description, f.parameters] for f in functions})
+    """16 hex digits of the functions' names, descriptions and parameters, in any order.
+
+    Of those from plain files also of what the file says: they have no version to go by.
+    """
+    return digest(
+        {
+            f.qualified_name: [f.description, f.parameters, *filter(None, [f.source])]
+            for f in functions
+        }
+    )
 
 
 def _finish(awaitable: Any) -> Any:

@@ -16,6 +16,7 @@ import socket
 import sys
 import threading
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -50,13 +51,19 @@ def _die_with_parent(connection: socket.socket) -> None:
     os.killpg(0, signal.SIGKILL)
 
 
-def _load(address: str, path: list[str]) -> str:
-    """Import a function ahead of its first call, whose time limit this must not use up."""
+def _load(address: str, path: list[str], file: str) -> str:
+    """Import a function ahead of its first call, whose time limit this must not use up.
+
+    ``file`` is where its module is, if that is no part of a package.
+    """
     sys.path[:] = path
     module, _, qualname = address.partition(":")
     try:
+        from callsmith.functionfiles import import_file
         from callsmith.functions import Function, function
 
+        if file:
+            import_file(Path(file), module)
         found: Any = importlib.import_module(module)
         for part in qualname.split("."):
             found = getattr(found, part)
