@@ -18,6 +18,7 @@ from importlib.abc import SourceLoader
 from importlib.util import module_from_spec, spec_from_loader
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 from callsmith.errors import DataError, PluginError, describe
 from callsmith.functions import Function, FunctionPack
@@ -35,28 +36,33 @@ def load_functions(path: str | Path) -> dict[str, Function]:
     """
     path = Path(path)
     module = import_file(path)
-    parts = [value for value in vars(module).values() if _is_marked(value, module)]
-    if not parts:
-        parts = [
-            value
-            for name, value in vars(module).items()
-            if inspect.isfunction(value)
-            and value.__module__ == module.__name__
-            and not name.startswith("_")
-        ]
+    parts = find_parts(module)
     if not parts:
         raise DataError(
             f"{path} has no functions: write a typed one with a docstring, such as "
             'def double(n: float) -> float: """Double n."""'
         )
     try:
-        functions = FunctionPack("", parts).named(path.stem)
+        functions = FunctionPack("", list(parts.values())).named(path.stem)
     except PluginError as error:
         raise PluginError(
             f"{path}: {error} (or begin its name with _ if no model shall call it)"
         ) from error
     source = module.__name__.rpartition("_")[2]
     return {name: replace(function, source=source) for name, function in functions.items()}
+
+
+def find_parts(module: ModuleType) -> dict[str, Any]:
+    """What a module has for a pack, by the names that it goes by there."""
+    everything = vars(module).items()
+    marked = {name: value for name, value in everything if _is_marked(value, module)}
+    return marked or {
+        name: value
+        for name, value in everything
+        if inspect.isfunction(value)
+        and value.__module__ == module.__name__
+        and not name.startswith("_")
+    }
 
 
 def import_file(path: Path, expected: str = "") -> ModuleType:
