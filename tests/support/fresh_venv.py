@@ -10,10 +10,14 @@ from pathlib import Path
 
 
 class FreshVenv:
-    """Made without network in a second: pip and third-party packages are those of this one."""
+    """Made without network in a second: pip and third-party packages are those of this one.
+
+    ``extra`` are variables for the commands that run in it.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self.extra: dict[str, str] = {}
         venv.create(folder, with_pip=False, symlinks=True)
         self.python = folder / "bin" / "python"
         (own,) = folder.glob("lib/python*/site-packages")
@@ -44,6 +48,7 @@ class FreshVenv:
             "PIP_DISABLE_PIP_VERSION_CHECK": "1",
             "HF_HUB_OFFLINE": "1",
             "PYTHONDONTWRITEBYTECODE": "1",
+            **self.extra,
         }
 
     def run(self, command: str, cwd: Path) -> str:
