@@ -15,19 +15,44 @@ from typing import Any
 from callsmith.chain import JSON
 
 KEPT = frozenset(
-    "type description enum pattern format $ref minItems maxItems minimum maximum "
-    "exclusiveMinimum exclusiveMaximum multipleOf".split()
+    [
+        "type",
+        "description",
+        "enum",
+        "pattern",
+        "format",
+        "$ref",
+        "minItems",
+        "maxItems",
+        "minimum",
+        "maximum",
+        "exclusiveMinimum",
+        "exclusiveMaximum",
+        "multipleOf",
+    ]
 )
 READ = frozenset(
-    "properties required additionalProperties items prefixItems anyOf oneOf const default "
-    "$defs".split()
+    [
+        "properties",
+        "required",
+        "additionalProperties",
+        "items",
+        "prefixItems",
+        "anyOf",
+        "oneOf",
+        "const",
+        "default",
+        "$defs",
+    ]
 )
 """What is said in strict mode's own way."""
 
 LEFT_OUT = frozenset(
-    "title examples discriminator deprecated minLength maxLength uniqueItems".split()
+    ["title", "examples", "discriminator", "deprecated", "minLength", "maxLength", "uniqueItems"]
 )
-FORMATS = frozenset("date-time time date duration email hostname ipv4 ipv6 uuid".split())
+FORMATS = frozenset(
+    ["date-time", "time", "date", "duration", "email", "hostname", "ipv4", "ipv6", "uuid"]
+)
 
 
 class _Impossible(Exception):
