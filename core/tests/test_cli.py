@@ -337,6 +337,36 @@ def test_a_task_with_something_wrong_in_it_fails_its_check(run: Run) -> None:
     assert run("check-task p.jsonl --json").code == 2
 
 
+def test_plain_files_do_for_functions_and_problems(run: Run) -> None:
+    Path("mine.py").write_text(
+        'def add(a: float, b: float) -> float:\n    """Add b to a."""\n    return a + b\n'
+    )
+    rows = [{"question": f"2 × {n}?", "answer": str(2 * n)} for n in range(4)]
+    Path("mine.jsonl").write_text("\n".join(map(json.dumps, rows)))
+
+    assert "mine.add" in run("functions mine.py").output
+    assert "gold 6" in run("tasks mine.jsonl --answer text -n 4").output
+    assert run("check-task mine.jsonl --answer label").code == 0
+    asked = run("ask 'What is 2 × 7?' -m toy:right -f mine.py --json")
+    assert json.loads(asked.output)["steps"][0]["results"][0]["value"] == 14
+
+    line = "--problems mine.jsonl --answer number -f mine.py -m toy:right --json"
+    assert run(f"teach {line}").json["accuracy"] == 1
+    measured = run(f"eval {line} --split train --run judged").json
+    assert measured["models"]["toy:right"]["grounded"] == 1
+    assert json.loads(run(f"ask {line} --problem 3").output)["answer"] == 6
+
+    # What the functions do is part of what the run is.
+    Path("mine.py").write_text(Path("mine.py").read_text() + "\n# Rounded.\n")
+    assert "functions was" in refused(run, f"teach {line}")
+
+
+def test_a_pack_is_named_alone_or_with_a_star(run: Run) -> None:
+    one, other = run("functions toy --json").json, run("functions 'toy.*' --json").json
+    assert [f["name"] for f in one] == ["toy.add"]
+    assert one == other
+
+
 def test_plugins_and_what_is_wrong_with_them(run: Run, tmp_path: Path) -> None:
     install(tmp_path / "site", "callsmith-bad", "raise ValueError('no [/luck]')")
     load_registry.cache_clear()
@@ -427,7 +457,7 @@ def test_a_recipe_is_refused_before_anything_runs(run: Run) -> None:
         ("teach -t doubling -m nobody", "there is no trained model 'nobody' in .callsmith, and"),
         (f"{TEACH} -f toy.ad", "there is no function 'ad' in toy; did you mean add?"),
         (f"{TEACH} -f tyo.add", "there is no function pack 'tyo'; did you mean toy?"),
-        (f"{TEACH} -f add", "functions are written PACK.NAME or PACK.*, not 'add'"),
+        (f"{TEACH} -f add", "functions are written PACK, PACK.NAME or FILE.py"),
         (f"{TEACH} --dialect native", "toy:mixed does not do the native dialect"),
         (f"{TEACH} --split tst", "has no split 'tst': did you mean test?"),
         (f"{TEACH} --split nothing", "split 'nothing' of task doubling is empty"),
@@ -450,21 +480,43 @@ def test_a_recipe_is_refused_before_anything_runs(run: Run) -> None:
         ("check-task doublin", "there is no task 'doublin'; did you mean doubling?"),
         ("ask -m toy:right", "give a question, or --problem N of a task"),
         ("ask -m toy:right --problem 1", "--problem N is of a task: say which with --task"),
+        ("teach -m toy:right", "say which problems: --task NAME, or --problems FILE"),
+        ("eval -m toy:right", "say which problems: --task NAME, or --problems FILE"),
+        ("teach -t good.jsonl -m toy:right", "give a file as --problems good.jsonl"),
+        (f"{TEACH} --problems good.jsonl", "give --task NAME or --problems FILE, not both"),
+        (f"{TEACH} --answer text", "--answer says how answers in a file are compared"),
+        ("teach --problems site.txt -m toy:right", "called something.jsonl, not site.txt"),
+        ("tasks good.jsonl -O answer=text", "say --answer text"),
+        ("check-task doubling --answer text", "--answer says how answers in a file"),
+        (f"{TEACH} -f absent.py", "can't read absent.py: No such file"),
+        ("functions good.py", "good.py has no functions: write a typed one"),
         ("ask -m toy:right -t doubling --problem 10", "train has problems 0 to 9"),
         ("ask 'What?' -m reference", "the model 'reference' needs reference chains"),
         ("run nothing", "there is no recipe 'nothing'"),
         ("run nothing.toml", "the recipe nothing.toml can't be read: No such file or directory"),
         ("run site.txt", "site.txt is no valid TOML"),
         ("run empty.toml", "empty.toml has nothing to do"),
-        ("teach -t absent.jsonl -m toy:right", "can't read absent.jsonl: No such file"),
-        ("teach -t broken.jsonl -m toy:right", "broken.jsonl, line 2: the line is no JSON"),
-        ("teach -t gold.jsonl -m toy:right", "gold.jsonl, line 1: the problem has no 'answer'"),
-        ("teach -t empty.jsonl -m toy:right", "empty.jsonl is empty: it needs a line"),
-        ("teach -t half.jsonl -m toy:right", "half.jsonl, line 1: the answer can't be used"),
-        ("teach -t nan.jsonl -m toy:right", "nan.jsonl, line 1: the line is no JSON (a number"),
-        ("teach -t bytes.jsonl -m toy:right", "can't read bytes.jsonl: it is not UTF-8 text"),
+        ("teach --problems absent.jsonl -m toy:right", "can't read absent.jsonl: No such file"),
+        ("teach --problems broken.jsonl -m toy:right", "broken.jsonl, line 2: the line is no JSON"),
         (
-            "teach -t good.jsonl -m toy:right -O anwser=text",
+            "teach --problems gold.jsonl -m toy:right",
+            "gold.jsonl, line 1: the problem has no 'answer'",
+        ),
+        ("teach --problems empty.jsonl -m toy:right", "empty.jsonl is empty: it needs a line"),
+        (
+            "teach --problems half.jsonl -m toy:right",
+            "half.jsonl, line 1: the answer can't be used",
+        ),
+        (
+            "teach --problems nan.jsonl -m toy:right",
+            "nan.jsonl, line 1: the line is no JSON (a number",
+        ),
+        (
+            "teach --problems bytes.jsonl -m toy:right",
+            "can't read bytes.jsonl: it is not UTF-8 text",
+        ),
+        (
+            "teach --problems good.jsonl -m toy:right -O anwser=text",
             "no option 'anwser'; did you mean answer",
         ),
         (f"{TEACH} --run 'a/b c'", "'a/b c' is no name for a run"),
@@ -475,6 +527,7 @@ def test_bad_input_is_answered_in_one_sentence(run: Run, line: str, sentence: st
     Path("empty.toml").write_text("")
     good = '{"question": "2 + 2?", "answer": 4}\n'
     Path("good.jsonl").write_text(good)
+    Path("good.py").write_text("import os")
     Path("broken.jsonl").write_text(f'{good}{{"question": }}\n')
     Path("gold.jsonl").write_text('{"question": "2 + 2?"}\n')
     Path("empty.jsonl").write_text("\n")

@@ -2,15 +2,19 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import datetime
 import enum
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+import typing
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from decimal import Decimal
 from fractions import Fraction
-from typing import Annotated, Any, Literal, NotRequired
+from typing import Annotated, Any, Literal, NamedTuple, NotRequired, Required
 
 import pytest
+from jsonschema import Draft202012Validator
 from pydantic import BaseModel, Field
 from typing_extensions import TypedDict
 
@@ -50,9 +54,43 @@ class Leaf(BaseModel):
     weight: float
 
 
+class Pair(NamedTuple):
+    left: int
+    right: int
+
+
 class Tree(BaseModel):
     leaves: list[Leaf]
     parent: Tree | None = None
+
+
+class Answered(BaseModel):
+    kind: Literal["answered"]
+    value: float
+
+
+class Refused(BaseModel):
+    kind: Literal["refused"]
+
+
+class Trip(typing.TypedDict):  # as most people import it
+    when: datetime.date
+    places: list[Row]
+    fare: NotRequired[Decimal]
+
+
+class Loose(typing.TypedDict, total=False):
+    must: Required[int]
+    may: str
+
+
+@dataclasses.dataclass
+class Share:
+    part: float
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.part <= 1:
+            raise ValueError("a part is between 0 and 1")
 
 
 @function(examples=[{"a": 48, "b": 2}, {"a": 1, "b": 3}], inline=True)
@@ -138,7 +176,14 @@ def test_servers_are_told_the_examples_in_the_description() -> None:
         (Annotated[float, Field(ge=0)], "number"),
         (Point, "{x: number, y: number}"),
         (Row, "{name: string, age: integer}"),
-        (tuple[int, int], "list of any"),
+        (tuple[int, str], "[integer, string]"),
+        (set[int], "list of integer"),
+        (datetime.date, "string (date)"),
+        (Answered | Refused, "{kind: 'answered', value: number} or {kind: 'refused'}"),
+        (
+            Annotated[Answered | Refused, Field(discriminator="kind")],
+            "{kind: 'answered', value: number} or {kind: 'refused'}",
+        ),
         (
             Tree,
             "{leaves: list of {weight: number}, "
@@ -217,6 +262,124 @@ async def test_arguments_arrive_as_their_types() -> None:
         "default": 5,
         "description": "at most",
     }
+
+
+TYPES: list[tuple[Any, JSON, Any]] = [
+    # the type that people write, what a model sends, what the function gets
+    (int, 3.0, 3),
+    (int | None, None, None),
+    (list[int], [1.0, 2], [1, 2]),
+    (dict[int, str], {"1": "a"}, {1: "a"}),
+    (dict[str, Colour], {"a": "red"}, {"a": Colour.RED}),
+    (tuple[int, str], [1, "a"], (1, "a")),
+    (tuple[int, ...], [1, 2], (1, 2)),
+    (Pair, [1, 2], Pair(1, 2)),
+    (set[str], ["a", "b"], {"a", "b"}),
+    (frozenset[int], [1], frozenset({1})),
+    (Sequence[int], [1], [1]),
+    (Mapping[str, float], {"a": 1.5}, {"a": 1.5}),
+    (datetime.date, "2024-02-29", datetime.date(2024, 2, 29)),
+    (datetime.datetime, "2024-02-29T12:00:00", datetime.datetime(2024, 2, 29, 12)),
+    (datetime.timedelta, "PT90S", datetime.timedelta(seconds=90)),
+    (Decimal, "0.10", Decimal("0.10")),
+    (Fraction, "1/3", Fraction(1, 3)),
+    (Loose, {"must": 1}, {"must": 1}),
+    (
+        Trip,
+        {"when": "2024-01-01", "places": [{"name": "Rome"}], "fare": "9.90"},
+        {
+            "when": datetime.date(2024, 1, 1),
+            "places": [{"name": "Rome"}],
+            "fare": Decimal("9.90"),
+        },
+    ),
+    (list[Trip] | None, [{"when": "2024-01-01", "places": []}], None),
+    (Annotated[Answered | Refused, Field(discriminator="kind")], {"kind": "refused"}, None),
+]
+
+
+@pytest.mark.parametrize(("annotation", "sent", "got"), TYPES, ids=lambda part: str(part)[:40])
+async def test_types_that_people_write_have_a_schema_and_arrive(
+    annotation: Any, sent: JSON, got: Any
+) -> None:
+    seen: list[Any] = []
+
+    def take(x, y=1):  # type: ignore[no-untyped-def]
+        """Take it."""
+        seen.append(x)
+
+    take.__annotations__ = {"x": annotation, "y": int}
+    made = function(inline=True)(take)
+    Draft202012Validator.check_schema(made.parameters)
+    assert (await run(made, x=sent)).fault is None
+    if got is not None:
+        assert (seen, type(seen[0])) == ([got], type(got))
+
+
+@pytest.mark.parametrize(
+    ("annotation", "sent", "sentence"),
+    [
+        (datetime.date, "tomorrow", "take's 'x' is wrong: input should be a valid date"),
+        (list[datetime.date], ["2024-01-01", "x"], "take's 'x.1' is wrong: input should be a"),
+        (Share, {"part": 2}, "take's 'x' is wrong: a part is between 0 and 1. Usage: take(x:"),
+        (Loose, {"may": "a"}, "take's 'x' is wrong: 'must' is a required property"),
+    ],
+)
+async def test_an_argument_that_is_none_of_its_type_is_answered_with_what_is_wrong(
+    annotation: Any, sent: JSON, sentence: str
+) -> None:
+    def take(x):  # type: ignore[no-untyped-def]
+        """Take it."""
+
+    take.__annotations__ = {"x": annotation}
+    found = await fault(function(inline=True)(take), x=sent)
+    assert found.kind == "bad_arguments"
+    assert found.message.startswith(sentence)
+    assert "\n" not in found.message
+    assert "pydantic" not in found.message
+
+
+def test_an_annotation_may_say_what_a_parameter_is() -> None:
+    @function(inline=True)
+    def cut(n: Annotated[int, "how many pieces", Field(ge=1)]) -> int:
+        """Cut."""
+        return n
+
+    assert cut.properties["n"] == {
+        "type": "integer",
+        "minimum": 1,
+        "description": "how many pieces",
+    }
+
+
+@pytest.mark.parametrize(
+    ("annotation", "given", "value"),
+    [
+        (Colour, Colour.RED, "red"),
+        (Point, Point(1, 2), {"x": 1, "y": 2}),
+        (list[Leaf], [Leaf(weight=1)], [{"weight": 1.0}]),
+        (datetime.date, datetime.date(2024, 1, 2), "2024-01-02"),
+        (Decimal | None, Decimal("0.10"), "0.10"),
+        (set[str], {"b", "a", "c"}, ["a", "b", "c"]),
+        (dict[str, Pair], {"a": Pair(1, 2)}, {"a": [1, 2]}),
+        (datetime.date, "not what it promises", "not what it promises"),
+    ],
+    ids=lambda part: str(part)[:30],
+)
+async def test_what_is_given_back_in_a_type_of_pythons_is_json_to_the_model(
+    annotation: Any, given: Any, value: JSON
+) -> None:
+    def give():  # type: ignore[no-untyped-def]
+        """Give."""
+        return given
+
+    async def later():  # type: ignore[no-untyped-def]
+        """Give."""
+        return given
+
+    for target in (give, later):
+        target.__annotations__ = {"return": annotation}
+        assert (await run(function(inline=True)(target))).value == value
 
 
 async def test_ints_stay_exact_where_a_float_is_asked_for() -> None:
@@ -311,6 +474,10 @@ def maybe_context(ctx: Context | None = None) -> None:
     """D."""
 
 
+def an_iterator(x: Iterator[int]) -> None:
+    """D."""
+
+
 def odd_default(x: int = Thing()) -> None:  # type: ignore[assignment]
     """D."""
 
@@ -324,9 +491,10 @@ def endless_default(x: float = float("inf")) -> None:
     [
         (no_type, "no_type's parameter 'x' has no type: write x: float, say"),
         (no_docstring, "function no_docstring has no docstring"),
-        (a_class, "a_class's parameter 'x' can't be described as JSON.*use numbers, str, bool"),
-        (a_callable, "a_callable's parameters can't be described as JSON.*use numbers"),
-        (gives_a_class, "what gives_a_class returns can't be described as JSON.*use numbers"),
+        (a_class, "a_class's parameter 'x' can't be .* make Thing a dataclass or a pydantic model"),
+        (a_callable, "a_callable's parameter 'x' can't be .* write Literal.* instead of Callable"),
+        (an_iterator, "an_iterator's parameter 'x' can't be .* write list instead of Iterator"),
+        (gives_a_class, "what gives_a_class returns can't be .* make Thing a dataclass"),
         (unknown_type, "name 'Nope' is not defined; import it where unknown_type is defined"),
         (any_number, r"parameter \*numbers.*name each one, or take a list"),
         (positional, "parameter 'x' can't be given by its name: take the / out"),

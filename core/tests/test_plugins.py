@@ -307,7 +307,8 @@ def test_functions_are_chosen_by_name_by_pack_or_as_they_are(install: Install, l
     [
         ("sums.ad", r"no function 'ad' in sums; did you mean add\?"),
         ("sum.add", r"no function pack 'sum'; did you mean sums\?"),
-        ("add", r"functions are written PACK.NAME or PACK.\*, not 'add'; the packs: sums"),
+        ("add", r"no function pack 'add'; there are sums \(functions are written PACK, PACK.NAME"),
+        ("./sums", r"no function pack './sums'; did you mean sums\? \(functions are written PACK"),
     ],
 )
 def test_a_wrong_function_is_answered_with_the_nearest(

@@ -9,6 +9,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from callsmith.backends import Previous
     from callsmith.chain import Call, Chain, PreferencePair, Problem, Result, Step, Verdict
     from callsmith.configs import RolloutConfig, TrainConfig
     from callsmith.errors import CallsmithError
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _MODULES = {
+    "backends": ("Previous",),
     "chain": ("Call", "Chain", "PreferencePair", "Problem", "Result", "Step", "Verdict"),
     "errors": ("CallsmithError",),
     "evaluation": ("compare",),
@@ -46,6 +48,7 @@ __all__ = [
     "JsonlTask",
     "PairConfig",
     "PreferencePair",
+    "Previous",
     "Problem",
     "Result",
     "RolloutConfig",

@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
+from callsmith.annotations import BadArgument
 from callsmith.chain import JSON, Call, Fault, FaultKind, Result
 from callsmith.errors import describe
 from callsmith.functions import Context, Function
@@ -74,6 +75,9 @@ async def _execute(
         if inspect.isawaitable(value):
             async with limit:
                 value = await value
+    except BadArgument as error:
+        message = f"{function.name}'s {error}. Usage: {function.signature}"
+        raise FunctionFault("bad_arguments", message) from error
     except Exception as error:
         if limit.expired():
             raise FunctionFault("timeout", timed_out(function)) from error

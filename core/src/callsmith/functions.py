@@ -16,12 +16,15 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, overload
 
+from callsmith.annotations import convert, jsonable
 from callsmith.chain import JSON, Call, Problem, digest
 from callsmith.errors import PluginError, describe
 from callsmith.signatures import describe_type, read_docstring, read_parameters, read_returns
 
 if TYPE_CHECKING:
     from jsonschema.protocols import Validator
+    from langchain_core.tools import BaseTool
+    from langchain_core.tools.base import BaseToolkit
 
 Role: TypeAlias = Literal["solve", "control", "verify"]
 
@@ -55,7 +58,8 @@ class Function:
     """Something a model may call. Calling it from Python calls the function it was made from.
 
     ``pack`` is the name of its function pack, ``parameters`` the JSON Schema of its arguments,
-    ``timeout`` seconds, ``memory_mb`` MiB (Linux only).
+    ``timeout`` seconds, ``memory_mb`` MiB (Linux only), ``source`` a hash of the plain file that it
+    comes from, if it does.
     """
 
     name: str
@@ -70,7 +74,9 @@ class Function:
     returns: str = "any"
     context_parameter: str = ""
     adapters: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    result_adapter: Any = field(default=None, repr=False)
     pack: str = ""
+    source: str = ""
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         return self.target(*args, **kwargs)
@@ -182,27 +188,58 @@ class Function:
         return f"{whose} wrong: {wrong.message[:200]}"
 
     def invoke(self, arguments: Mapping[str, JSON], context: Context) -> Any:
-        """Call the target with validated arguments, in this process and without limits."""
+        """Call the target with validated arguments, in this process and without limits.
+
+        Raises BadArgument for one that fits the schema and not the parameter's type.
+        """
         keywords = dict(arguments)
         for name, adapter in self.adapters.items():
             if name in keywords:
-                keywords[name] = adapter.validate_python(keywords[name])
+                keywords[name] = convert(adapter, keywords[name], name)
         if self.context_parameter:
             keywords[self.context_parameter] = context
-        return self.target(**keywords)
+        value = self.target(**keywords)
+        return jsonable(self.result_adapter, value) if self.result_adapter else value
 
 
 @dataclass(frozen=True)
 class FunctionPack:
-    """The functions that one plugin provides under one name, LangChain tools among them."""
+    """The functions that one plugin provides under one name.
+
+    Plain typed functions, LangChain tools and whole toolkits may be among them.
+    """
 
     description: str
-    functions: Sequence[Function]
+    functions: Sequence[Callable[..., Any] | BaseTool | BaseToolkit]
 
     def named(self, name: str) -> dict[str, Function]:
-        """The functions by name, each knowing that it belongs to pack ``name``."""
-        functions = map(as_function, self.functions)
-        return {function.name: replace(function, pack=name) for function in functions}
+        """The functions by name, each knowing that it belongs to pack ``name``.
+
+        Raises PluginError if two go by one name.
+        """
+        named: dict[str, Function] = {}
+        for function in (one for part in self.functions for one in as_functions(part)):
+            if function.name in named:
+                raise PluginError(
+                    f"function pack {name!r} has two functions called {function.name}"
+                )
+            named[function.name] = replace(function, pack=name)
+        return named
+
+
+def as_functions(part: object) -> list[Function]:
+    """A part of a pack as functions: a toolkit may have many.
+
+    Raises PluginError as `as_function` does, and for a toolkit that gives no tools.
+    """
+    if inspect.isclass(part) or not hasattr(part, "get_tools"):
+        return [as_function(part)]
+    try:
+        tools = part.get_tools()
+    except Exception as error:
+        name = type(part).__name__
+        raise PluginError(f"the toolkit {name} gives no tools: {describe(error)}") from error
+    return [as_function(tool) for tool in tools]
 
 
 def as_function(part: object) -> Function:
@@ -271,6 +308,7 @@ def function(
         parameters, adapters, context_parameter = read_parameters(
             target, label, documented, Context
         )
+        returns, result_adapter = read_returns(target, label)
         return Function(
             name=label,
             description=description,
@@ -281,9 +319,10 @@ def function(
             inline=inline,
             timeout=timeout,
             memory_mb=memory_mb,
-            returns=read_returns(target, label),
+            returns=returns,
             context_parameter=context_parameter,
             adapters=adapters,
+            result_adapter=result_adapter,
         )
 
     return make(target) if target is not None else make
@@ -315,8 +354,16 @@ def render_value(value: JSON) -> str:
 
 
 def functions_hash(functions: Iterable[Function]) -> str:
-    """16 hex digits of the functions' names, descriptions and parameters, in any order."""
-    return digest({f.qualified_name: [f.description, f.parameters] for f in functions})
+    """16 hex digits of the functions' names, descriptions and parameters, in any order.
+
+    Of those from plain files also of what the file says: they have no version to go by.
+    """
+    return digest(
+        {
+            f.qualified_name: [f.description, f.parameters, *filter(None, [f.source])]
+            for f in functions
+        }
+    )
 
 
 def _finish(awaitable: Any) -> Any:

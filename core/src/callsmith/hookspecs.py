@@ -31,7 +31,7 @@ Targets: TypeAlias = dict[str, str]
 
 @hookspec
 def callsmith_functions() -> Targets:
-    """Function packs: the pack's name to a `FunctionPack`."""
+    """Function packs: the pack's name to a `FunctionPack`, or to a LangChain toolkit."""
 
 
 @hookspec

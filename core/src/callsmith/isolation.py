@@ -28,6 +28,7 @@ from typing import Any
 from callsmith.calls import FunctionFault, timed_out
 from callsmith.chain import JSON
 from callsmith.errors import describe
+from callsmith.functionfiles import PREFIX
 from callsmith.functions import Context, Function
 
 logger = logging.getLogger(__name__)
@@ -167,6 +168,12 @@ def _address(function: Function) -> str:
     return f"{module}:{qualname}" if same else ""
 
 
+def _plain_file(address: str) -> str:
+    """The file of a module that is no part of a package, which is imported by its path."""
+    module = address.partition(":")[0]
+    return str(sys.modules[module].__file__) if module.startswith(PREFIX) else ""
+
+
 class _Crashed(Exception):
     """The worker died; the message is the end of a sentence about what it was doing."""
 
@@ -222,8 +229,9 @@ class _Worker:
         """Have the function imported; gives why it can't be, or nothing."""
         if address not in self._missing:
             path = [str(Path(entry).absolute()) for entry in sys.path]
+            request = {"address": address, "path": path, "file": _plain_file(address)}
             try:
-                reply = await self._exchange({"address": address, "path": path}, IMPORT_LIMIT)
+                reply = await self._exchange(request, IMPORT_LIMIT)
             except TimeoutError:
                 message = f"{function.name} can't be used: its import took over {IMPORT_LIMIT:g} s"
                 raise FunctionFault("timeout", message) from None

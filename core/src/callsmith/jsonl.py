@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Literal, TypeAlias
+from typing import Literal, TypeAlias, get_args
 
 from callsmith.chain import JSON, Problem
 from callsmith.errors import DataError
@@ -21,6 +21,7 @@ from callsmith.verifiers import (
 )
 
 AnswerKind: TypeAlias = Literal["number", "label", "text", "set", "json"]
+ANSWERS: tuple[AnswerKind, ...] = get_args(AnswerKind)
 
 
 class JsonlTask(BaseTask):

@@ -125,22 +125,21 @@ class Registry:
     def pack(self, name: str) -> dict[str, Function]:
         """The functions of a pack by their bare names."""
         if name not in self._packs:
-            from callsmith.functions import FunctionPack, as_function
+            from callsmith.functions import FunctionPack
 
             pack = self.resolve("functions", name)
+            if hasattr(pack, "get_tools"):
+                pack = FunctionPack(type(pack).__name__, [pack])
             if not isinstance(pack, FunctionPack):
                 raise PluginError(
                     f"function pack {name!r} is a {type(pack).__name__}: {pack!r:.80}"
                 )
-            names = [as_function(part).name for part in pack.functions]
-            for twice in {one for one in names if names.count(one) > 1}:
-                raise PluginError(f"function pack {name!r} has two functions called {twice}")
             # Kept, so that validators and the examples' results are made once.
             self._packs[name] = pack.named(name)
         return self._packs[name]
 
     def functions(self, refs: Iterable[FunctionRef]) -> dict[str, Function]:
-        """The functions that ``math.add``, ``math.*`` or Function objects stand for, by bare name.
+        """The functions that ``math.add``, ``math``, ``my.py`` or Functions stand for, by name.
 
         Raises PluginError if two different ones would go by one name.
         """
@@ -198,18 +197,22 @@ class Registry:
                 logger.warning("%s failed on a chain: %s", plugin.distribution, reason(error))
 
     def _referred(self, ref: FunctionRef) -> Iterable[Function]:
-        from callsmith.functions import as_function
+        from callsmith.functions import as_functions
 
         if not isinstance(ref, str):
-            return [as_function(ref)]
+            return as_functions(ref)
+        if ref.endswith(".py"):
+            from callsmith.functionfiles import load_functions
+
+            return load_functions(ref).values()
         pack_name, dot, name = ref.partition(".")
-        if not dot:
-            packs = ", ".join(self.names("functions")) or "none are installed"
+        if "/" in ref or (not dot and pack_name not in self.names("functions")):
             raise PluginError(
-                f"functions are written PACK.NAME or PACK.*, not {ref!r}; the packs: {packs}"
+                f"{self.why_missing('functions', ref)} (functions are written PACK, PACK.NAME or "
+                "FILE.py)"
             )
         pack = self.pack(pack_name)
-        if name == "*":
+        if name in ("", "*"):
             return pack.values()
         if name not in pack:
             raise PluginError(

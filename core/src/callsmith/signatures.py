@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import inspect
 import re
-import warnings
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from typing import Any, Literal, get_args
+from collections.abc import Callable, Mapping
+from typing import Any, get_args
 
+from callsmith.annotations import explained, is_plain, note, portable
 from callsmith.chain import JSON
 from callsmith.errors import PluginError
 from callsmith.values import plain
@@ -40,17 +39,19 @@ def read_parameters(
             context_parameter = name
             continue
         _check_parameter(parameter, label, context)
+        annotation = portable(parameter.annotation)
         described: dict[str, Any] = {"alias": name}
-        if name in documented:
-            described["description"] = documented[name]
+        if described_as := documented.get(name) or note(annotation):
+            described["description"] = described_as
         if parameter.default is not parameter.empty:
             described["default"] = parameter.default
         # By alias: a model's fields can't be called whatever a parameter can (copy, schema, _x).
-        fields[f"p{len(fields)}"] = (parameter.annotation, Field(**described))
-        if not _is_plain(parameter.annotation):
-            with _explained(f"{label}'s parameter {name!r}"):
-                adapters[name] = TypeAdapter(parameter.annotation)
-    with _explained(f"{label}'s parameters"):
+        fields[f"p{len(fields)}"] = (annotation, Field(**described))
+        if not is_plain(annotation):
+            with explained(f"{label}'s parameter {name!r}", annotation):
+                adapters[name] = TypeAdapter(annotation)
+                adapters[name].json_schema()
+    with explained(f"{label}'s parameters"):
         model = create_model(label, __config__={"extra": "forbid"}, **fields)
         schema: dict[str, JSON] = plain(without_titles(model.model_json_schema()))
     schema.setdefault("properties", {})
@@ -83,38 +84,6 @@ def _check_parameter(parameter: inspect.Parameter, label: str, context: type) ->
         raise PluginError(f"{label}'s parameter {name!r} is a Context: write {name}: Context")
 
 
-@contextmanager
-def _explained(what: str) -> Iterator[None]:
-    """Say of a type that JSON has nothing for what to write instead."""
-    from pydantic.errors import PydanticUserError
-    from pydantic.json_schema import PydanticJsonSchemaWarning
-
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", PydanticJsonSchemaWarning)
-            yield
-    except (PydanticUserError, PydanticJsonSchemaWarning, ValueError) as error:
-        reason = str(error).splitlines()[0].partition(". ")[0].rstrip(".")
-        raise PluginError(
-            f"{what} can't be described as JSON: {reason}; use numbers, str, bool, lists, dicts, "
-            "Literal, Enum, dataclasses or pydantic models"
-        ) from error
-
-
-def _is_plain(annotation: Any) -> bool:
-    """Whether JSON values can be passed as they are. A float may stay an int: that is exact."""
-    if annotation in (int, float, str, bool, list, dict, None, type(None), Any):
-        return True
-    arguments = getattr(annotation, "__args__", ())
-    if getattr(annotation, "__metadata__", None):
-        return _is_plain(annotation.__origin__)
-    if getattr(annotation, "__origin__", None) is Literal:
-        return True
-    origin = getattr(annotation, "__origin__", type(annotation))
-    plain_origin = origin in (list, dict) or "Union" in str(origin)
-    return plain_origin and all(_is_plain(argument) for argument in arguments)
-
-
 def without_titles(schema: Any, inside: str = "") -> Any:
     """pydantic's titles repeat the names; prompts are paid by the token."""
     if isinstance(schema, list):
@@ -129,16 +98,18 @@ def without_titles(schema: Any, inside: str = "") -> Any:
     }
 
 
-def read_returns(target: Callable[..., Any], label: str) -> str:
-    """The return type in a few words, ``any`` if it says none."""
+def read_returns(target: Callable[..., Any], label: str) -> tuple[str, Any]:
+    """The return type in a few words, ``any`` without one, and an adapter if JSON lacks it."""
     from pydantic import TypeAdapter
 
-    annotation = _signature(target, label).return_annotation
+    annotation = portable(_signature(target, label).return_annotation)
     if annotation in (inspect.Signature.empty, Any):
-        return "any"
-    with _explained(f"what {label} returns"):
-        schema = TypeAdapter(annotation).json_schema()
-    return describe_type(schema, schema)
+        return "any", None
+    with explained(f"what {label} returns", annotation):
+        adapter = TypeAdapter(annotation)
+        schema = adapter.json_schema(mode="serialization")
+    plain_already = annotation is int or is_plain(annotation)
+    return describe_type(schema, schema), None if plain_already else adapter
 
 
 def describe_type(schema: Mapping[str, Any], root: Mapping[str, Any], depth: int = 2) -> str:
@@ -151,9 +122,14 @@ def describe_type(schema: Mapping[str, Any], root: Mapping[str, Any], depth: int
     if "enum" in schema or "const" in schema:
         values = schema.get("enum", [schema.get("const")])
         return " or ".join(repr(value) for value in values)
-    if "anyOf" in schema:
-        return " or ".join(describe_type(option, root, depth) for option in schema["anyOf"])
+    if options := schema.get("anyOf") or schema.get("oneOf"):
+        return " or ".join(describe_type(option, root, depth) for option in options)
     kind = schema.get("type", "any")
+    if "prefixItems" in schema:
+        parts = [describe_type(part, root, depth) for part in schema["prefixItems"]]
+        return f"[{', '.join(parts)}]"
+    if kind == "string" and "format" in schema:
+        return f"string ({schema['format']})"
     if kind == "array":
         return f"list of {describe_type(schema.get('items', {}), root, depth)}"
     if kind == "object" and depth and "properties" in schema:

@@ -16,6 +16,7 @@ import socket
 import sys
 import threading
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -50,13 +51,19 @@ def _die_with_parent(connection: socket.socket) -> None:
     os.killpg(0, signal.SIGKILL)
 
 
-def _load(address: str, path: list[str]) -> str:
-    """Import a function ahead of its first call, whose time limit this must not use up."""
+def _load(address: str, path: list[str], file: str) -> str:
+    """Import a function ahead of its first call, whose time limit this must not use up.
+
+    ``file`` is where its module is, if that is no part of a package.
+    """
     sys.path[:] = path
     module, _, qualname = address.partition(":")
     try:
+        from callsmith.functionfiles import import_file
         from callsmith.functions import Function, function
 
+        if file:
+            import_file(Path(file), module)
         found: Any = importlib.import_module(module)
         for part in qualname.split("."):
             found = getattr(found, part)
@@ -74,6 +81,7 @@ def _call(
     timeout: float,
     memory_mb: int | None,
 ) -> str:
+    from callsmith.annotations import BadArgument
     from callsmith.chain import Problem
     from callsmith.errors import describe
     from callsmith.functions import Context
@@ -88,6 +96,8 @@ def _call(
         return f'{{"value": {value}, "state": {_encode(context.state, "a state")}}}'
     except _BadResult as error:
         return _fault("bad_result", f" {error}")
+    except BadArgument as error:
+        return _fault("bad_arguments", f"'s {error}. Usage: {_loaded[address].signature}")
     except MemoryError:
         return _fault("memory", f" needed more than {memory_mb} MiB of memory and was stopped")
     except BaseException as error:

@@ -29,6 +29,7 @@ COMMANDS = {
     "plugins": "List plugins, what they provide, and what is broken.",
     "functions": "List functions, or show how one is used.",
     "tasks": "List tasks, or show one with sample problems.",
+    "new-pack": "Begin a package of functions of your own.",
     "check-task": "Check a task's verifier and references, with no model.",
 }
 """Command to its line in the help; the module is named like it."""

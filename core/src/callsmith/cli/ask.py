@@ -15,7 +15,7 @@ from callsmith.cli.common import (
     tokens,
     visible,
 )
-from callsmith.cli.options import dialect_option, limit_options, model_options, sampling_options
+from callsmith.cli.options import limit_options, model_options, prompt_options, sampling_options
 from callsmith.cli.progress import Turns, pull_progress, say_ready
 from callsmith.configs import RolloutConfig
 from callsmith.evaluation import Price
@@ -27,15 +27,9 @@ from callsmith.workspace import Workspace
 @click.command("ask")
 @click.argument("question", required=False)
 @model_options
-@click.option("--task", "-t", default="", help="Whose instructions and functions to take.")
-@click.option("--task-option", "-O", "task_options", multiple=True, metavar="KEY=VALUE")
+@prompt_options
 @click.option("--problem", type=int, metavar="N", help="The task's N-th problem, from 0.")
 @click.option("--split", default="train", show_default=True, help="Where --problem is taken from.")
-@click.option("--functions", "-f", multiple=True, metavar="NAME", help="math.add, math.*; …")
-@click.option("--no-functions", is_flag=True, help="Offer none but answer.")
-@dialect_option
-@click.option("--shots", type=click.IntRange(0), help="Worked examples shown. [default: all]")
-@click.option("--forget-faults", is_flag=True, help="Failed turns are not shown again.")
 @sampling_options
 @limit_options
 @home_option
@@ -55,13 +49,14 @@ def ask_command(
     Examples:
       callsmith ask "A box holds 6 eggs. How many are in 4 boxes?" -t wordproblems -m tiny:teacher
       callsmith ask -t gsm8k --problem 0 -m reference
-      callsmith ask "What is 2/3 of 48?" -m ollama:llama3.1 -f 'math.*'
+      callsmith ask "What is 2/3 of 48?" -m ollama:llama3.1 -f math
+      callsmith ask "How big is a room of 3 by 4 m?" -m ollama:llama3.1 -f my_functions.py
     """
     if (question is None) == (problem is None):
         raise click.UsageError("give a question, or --problem N of a task")
-    if problem is not None and not settings["task"]:
-        raise click.UsageError("--problem N is of a task: say which with --task")
     config = RolloutConfig(**read_settings(settings))
+    if problem is not None and not config.task:
+        raise click.UsageError("--problem N is of a task: say which with --task or --problems")
     workspace = Workspace(home)
     task = workspace.task(config)
     if question is not None:

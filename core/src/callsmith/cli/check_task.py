@@ -6,7 +6,8 @@ from dataclasses import asdict
 import click
 from rich.markup import escape
 
-from callsmith.cli.common import console, json_option, print_json, read_options
+from callsmith.cli.common import console, json_option, print_json, read_named
+from callsmith.cli.options import answer_option
 from callsmith.configs import PromptConfig
 from callsmith.control import answer_function, reasoning
 from callsmith.isolation import Workers
@@ -18,10 +19,16 @@ from callsmith.workspace import Workspace
 @click.argument("name")
 @click.option("--split", help="Whose problems are tried. [default: the task's first]")
 @click.option("--limit", "-n", type=click.IntRange(1), default=200, show_default=True)
+@answer_option
 @click.option("--task-option", "-O", "task_options", multiple=True, metavar="KEY=VALUE")
 @json_option
 def check_task_command(
-    name: str, split: str | None, limit: int, task_options: tuple[str, ...], as_json: bool
+    name: str,
+    split: str | None,
+    limit: int,
+    answer: str | None,
+    task_options: tuple[str, ...],
+    as_json: bool,
 ) -> None:
     """Check a task's verifier and references, with no model.
 
@@ -32,9 +39,10 @@ def check_task_command(
     Examples:
       callsmith check-task wordproblems
       callsmith check-task gsm8k -O data=DATA/gsm8k -n 1000
+      callsmith check-task my-problems.jsonl --answer label
     """
     workspace = Workspace()
-    task = workspace.task(PromptConfig(name, read_options(task_options)))
+    task = workspace.task(PromptConfig(**read_named(name, answer, task_options)))
     functions = workspace.registry.functions(task.functions)
     functions |= {"reasoning": reasoning, "answer": answer_function(task.answer)}
 

@@ -50,9 +50,40 @@ def read_options(pairs: Iterable[str]) -> dict[str, JSON]:
     return options
 
 
+def read_task(
+    task: str, problems: str, answer: str | None, task_options: Iterable[str]
+) -> dict[str, Any]:
+    """What ``--task``, ``--problems``, ``--answer`` and ``--task-option`` say, as fields."""
+    options = read_options(task_options)
+    if task.endswith(".jsonl"):
+        raise click.UsageError(f"--task is a task's name: give a file as --problems {task}")
+    if task and problems:
+        raise click.UsageError("give --task NAME or --problems FILE, not both")
+    if problems and not problems.endswith(".jsonl"):
+        raise click.UsageError(
+            f"problems are rows of JSON in a file called something.jsonl, not {problems}"
+        )
+    if problems and "answer" in options:
+        raise click.UsageError(f"say --answer {options['answer']}: it is no option of a task")
+    if answer and not problems:
+        raise click.UsageError("--answer says how answers in a file are compared: --problems FILE")
+    return {
+        "task": task or problems,
+        "task_options": options | ({"answer": answer} if answer else {}),
+    }
+
+
+def read_named(name: str, answer: str | None, task_options: Iterable[str]) -> dict[str, Any]:
+    """The same where a task's name, or a file, is what a command is about."""
+    is_file = name.endswith(".jsonl")
+    return read_task("" if is_file else name, name if is_file else "", answer, task_options)
+
+
 def read_settings(settings: dict[str, Any]) -> dict[str, Any]:
     """Command-line values as the fields of a config."""
-    for key in ("task_options", "model_options", "extra"):
+    named = {key: settings.pop(key) for key in ("task", "problems", "answer", "task_options")}
+    settings |= read_task(**named)
+    for key in ("model_options", "extra"):
         if key in settings:
             settings[key] = read_options(settings[key])
     named = settings.pop("functions")

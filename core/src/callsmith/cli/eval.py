@@ -68,6 +68,8 @@ def eval_command(
       callsmith eval -t gsm8k -m ollama:llama3.1 --constrain --and-unconstrained -n 300
     """
     config = RolloutConfig(**read_settings(settings))
+    if not config.task:
+        raise click.UsageError("say which problems: --task NAME, or --problems FILE")
     workspace = Workspace(home)
     wanted, unconstrained = {config.model: config}, f"{config.model} unconstrained"
     if and_without_functions:

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 import click
 
 from callsmith.evaluation import Price
+from callsmith.jsonl import ANSWERS
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -43,8 +44,18 @@ dialect_option = click.option(
     help="How calls are written: auto is what suits the model.",
 )
 
-prompt_options = _stacked(
-    click.option("--task", "-t", required=True, help="A task's name, or a JSONL file."),
+answer_option = click.option(
+    "--answer",
+    type=click.Choice(ANSWERS),
+    help="How answers in the file are compared. [default: number]",
+)
+
+task_options = _stacked(
+    click.option("--task", "-t", default="", metavar="NAME", help="An installed task."),
+    click.option(
+        "--problems", default="", metavar="FILE", help="A JSONL file of problems, as the task."
+    ),
+    answer_option,
     click.option(
         "--task-option",
         "-O",
@@ -53,13 +64,21 @@ prompt_options = _stacked(
         metavar="KEY=VALUE",
         help="An option of the task, such as data=FOLDER; may be repeated.",
     ),
-    click.option(
-        "--functions",
-        "-f",
-        multiple=True,
-        metavar="NAME",
-        help="Functions in place of the task's: math.add, math.*; may be repeated.",
-    ),
+)
+"""Options that say which task."""
+
+functions_option = click.option(
+    "--functions",
+    "-f",
+    multiple=True,
+    metavar="NAME",
+    help="In place of the task's: a pack (math), a function (math.add), or a Python file of "
+    "your own; may be repeated.",
+)
+
+prompt_options = _stacked(
+    task_options,
+    functions_option,
     click.option("--no-functions", is_flag=True, help="Offer none but answer: the control."),
     dialect_option,
     click.option("--shots", type=click.IntRange(0), help="Worked examples shown. [default: all]"),

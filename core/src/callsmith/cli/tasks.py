@@ -7,7 +7,8 @@ import click
 from rich.markup import escape
 
 from callsmith.chain import Problem
-from callsmith.cli.common import console, json_option, print_json, read_options, say_next, table
+from callsmith.cli.common import console, json_option, print_json, read_named, say_next, table
+from callsmith.cli.options import answer_option
 from callsmith.configs import PromptConfig
 from callsmith.errors import CallsmithError
 from callsmith.functions import format_call, render_value
@@ -20,18 +21,24 @@ from callsmith.workspace import Workspace
 @click.argument("name", required=False)
 @click.option("--split", help="Whose problems are shown. [default: the task's first]")
 @click.option("--limit", "-n", type=click.IntRange(1), default=3, show_default=True)
+@answer_option
 @click.option("--task-option", "-O", "task_options", multiple=True, metavar="KEY=VALUE")
 @json_option
 def tasks_command(
-    name: str | None, split: str | None, limit: int, task_options: tuple[str, ...], as_json: bool
+    name: str | None,
+    split: str | None,
+    limit: int,
+    answer: str | None,
+    task_options: tuple[str, ...],
+    as_json: bool,
 ) -> None:
-    """List tasks, or show one with sample problems.
+    """List tasks, or show one, or a JSONL file, with sample problems.
 
     \b
     Examples:
       callsmith tasks
       callsmith tasks wordproblems --split longer -n 2
-      callsmith tasks my-problems.jsonl -O answer=label
+      callsmith tasks my-problems.jsonl --answer label
     """
     if name is None:
         registry = load_registry()
@@ -47,7 +54,7 @@ def tasks_command(
         if ready := [row["name"] for row in rows if row["splits"]]:
             say_next(f"callsmith tasks {ready[-1]}", "shows one with its problems")
         return
-    task = Workspace().task(PromptConfig(name, read_options(task_options)))
+    task = Workspace().task(PromptConfig(**read_named(name, answer, task_options)))
     chosen = split or task.splits[0]
     problems = (
         problems_of(task, chosen, limit) if split else list(islice(task.problems(chosen), limit))

@@ -44,8 +44,11 @@ def teach_command(
       callsmith teach -t gsm8k -m ollama:llama3.1 --pull --attempts 4 --temperature 0.8
       callsmith teach -t wordproblems -m tiny:teacher -n 300
       callsmith teach -t wordproblems -m tiny:student -n 300 --attempts 8 --temperature 1
+      callsmith teach --problems my.jsonl --answer label -f my_functions.py -m ollama:llama3.1
     """
     config = RolloutConfig(**read_settings(settings))
+    if not config.task:
+        raise click.UsageError("say which problems: --task NAME, or --problems FILE")
     workspace = Workspace(home)
     with (
         pull_progress(pull, as_json) as on_pull,

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import click
 from rich.markup import escape
 
+from callsmith.chain import JSON
 from callsmith.cli.common import (
     console,
     errors,
@@ -13,9 +15,10 @@ from callsmith.cli.common import (
     json_option,
     print_json,
     read_options,
+    read_task,
     say_next,
 )
-from callsmith.cli.options import dialect_option
+from callsmith.cli.options import dialect_option, functions_option, task_options
 from callsmith.cli.progress import training_progress
 from callsmith.configs import TrainConfig
 from callsmith.store import Store
@@ -31,8 +34,8 @@ from callsmith.workspace import Workspace
 @click.option(
     "--runs", multiple=True, metavar="RUN", help="Runs whose correct chains to learn from."
 )
-@click.option("--task", "-t", default="", help="[default: that of the pairs or runs]")
-@click.option("--task-option", "-O", "task_options", multiple=True, metavar="KEY=VALUE")
+@task_options
+@functions_option
 @dialect_option
 @click.option("--shots", type=click.IntRange(0), help="Worked examples shown. [default: all]")
 @click.option("--equal-steps-to", default="", metavar="MODEL", help="As many steps as that took.")
@@ -50,8 +53,9 @@ from callsmith.workspace import Workspace
 def train_command(name: str, home: Path | None, as_json: bool, **settings: Any) -> None:
     """Train a student on pairs, or on correct chains.
 
-    The model stands under its NAME in the workspace and can be used as -m NAME. A training that
-    was cut off goes on from its newest checkpoint when it is started again.
+    The task is that of the pairs or runs, unless another is named. The model stands under its
+    NAME in the workspace and can be used as -m NAME. A training that was cut off goes on from its
+    newest checkpoint when it is started again.
 
     \b
     Examples:
@@ -61,11 +65,14 @@ def train_command(name: str, home: Path | None, as_json: bool, **settings: Any) 
     if bool(settings["pairs"]) == bool(settings["runs"]):
         raise click.UsageError("give --pairs NAME or --runs RUN to learn from")
     workspace = Workspace(home)
-    settings["task_options"] = read_options(settings["task_options"])
     settings["config"] = read_options(settings["config"])
+    settings["functions"] = settings["functions"] or None
+    named = {key: settings.pop(key) for key in ("task", "problems", "answer", "task_options")}
+    settings |= read_task(**named)
     if not settings["task"]:
         with workspace.store() as store:
-            settings["task"] = _task_of(store, settings["pairs"], settings["runs"])
+            settings["task"], options = _task_of(store, settings["pairs"], settings["runs"])
+        settings["task_options"] = {**options, **settings["task_options"]}
     with training_progress(name, quiet=as_json) as progress:
         trained = workspace.train(TrainConfig(name=name, **settings), progress)
     if as_json:
@@ -81,7 +88,9 @@ def train_command(name: str, home: Path | None, as_json: bool, **settings: Any) 
         )
         return
     show_trained(name, trained)
-    say_next(f"callsmith eval -t {settings['task']} -m {name}", "measures it")
+    task = settings["task"]
+    chosen = f"--problems {task}" if task.endswith(".jsonl") else f"-t {task}"
+    say_next(f"callsmith eval {chosen} -m {name}", "measures it")
 
 
 SHOWN = ("loss", "token_accuracy", "reward_accuracy", "margin", "logp_chosen", "logp_chosen_change")
@@ -104,7 +113,9 @@ def show_trained(name: str, trained: TrainedModel) -> None:
         errors.print(f"  [yellow]{escape(warning)}[/]")
 
 
-def _task_of(store: Store, pairs: str, runs: tuple[str, ...]) -> str:
+def _task_of(store: Store, pairs: str, runs: Sequence[str]) -> tuple[str, dict[str, JSON]]:
+    """The task that the pairs or chains are of, and its options."""
     if pairs:
-        return str(store.pair_set(pairs).facts["task"])
-    return str(store.run(runs[0]).identity["task"])
+        runs = store.pair_set(pairs).facts["runs"]
+    identity = store.run(runs[0]).identity
+    return str(identity["task"]), dict(identity["task_options"])

@@ -1,8 +1,8 @@
 """The bridge to LangChain: its chat models as backends, its tools as functions, and back.
 
 `as_tool` and `as_tools` give functions to LangChain code, `as_runnable` a whole agent; a tool is a
-function wherever functions are named. Nothing of LangChain runs inside the loop: it stays at the
-edges. Each name is loaded when it is first used.
+function wherever functions are named, and a toolkit is all of its tools. Nothing of LangChain runs
+inside the loop: it stays at the edges. Each name is loaded when it is first used.
 """
 
 from __future__ import annotations

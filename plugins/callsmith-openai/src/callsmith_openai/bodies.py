@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 from callsmith.backends import Constraint, Message, Request
 from callsmith.chain import JSON
 from callsmith.errors import Rejected
+from callsmith_openai.strict import strict_tool
 
 T = TypeVar("T")
 
@@ -32,6 +33,7 @@ class Bodies:
     ``limit`` is the name of the field for max_tokens. Without ``seeded`` no seed is sent, and
     without ``counts_streams`` no wish for the token counts of a streamed answer. OpenAI's newest
     models take no top_p at all: without ``always_top_p`` it is left out where it is 1.
+    With ``strict``, tools are sent so that OpenAI holds the model to their schemas.
     A message that was written must not be changed afterwards.
     """
 
@@ -41,6 +43,7 @@ class Bodies:
         self.always_top_p = not openai
         self.seeded = seeded
         self.counts_streams = True
+        self.strict = openai
         self._kept: dict[int, tuple[object, str]] = {}
 
     def write(self, request: Request) -> bytes:
@@ -68,9 +71,12 @@ class Bodies:
             fields |= sampling.extra
         small = json.dumps(fields)[:-1]
         messages = ",".join([self._once(message, _message) for message in request.messages])
-        tools = f',"tools":{self._once(request.tools, json.dumps)}' if request.tools else ""
+        tools = f',"tools":{self._once(request.tools, self._tools)}' if request.tools else ""
         held = f",{self._once(request.constraint, _held)}" if request.constraint else ""
         return f'{small},"messages":[{messages}]{tools}{held}}}'.encode()
+
+    def _tools(self, tools: Sequence[Mapping[str, JSON]]) -> str:
+        return json.dumps([strict_tool(tool) if self.strict else tool for tool in tools])
 
     def _once(self, item: T, write: Callable[[T], str]) -> str:
         """What ``write`` makes of the item, which is known by its identity and so held on to."""
@@ -98,6 +104,10 @@ class Bodies:
             return True
         if self.counts_streams and "stream_options" in refusal:
             self.counts_streams = False
+            return True
+        if self.strict and ("strict" in refusal or "Invalid schema for function" in refusal):
+            self.strict = False
+            self._kept.clear()
             return True
         return False
 

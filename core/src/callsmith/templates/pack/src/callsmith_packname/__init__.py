@@ -1,0 +1,1 @@
+"""The functions packname for callsmith."""
