@@ -162,8 +162,8 @@ class Step:
     @property
     def faults(self) -> tuple[Fault, ...]:
         """Every fault of the turn, those of its calls first."""
-        own = (self.fault,) if self.fault else ()
-        return tuple(result.fault for result in self.results if result.fault) + own
+        faults = [result.fault for result in self.results if result.fault]
+        return (*faults, self.fault) if self.fault else tuple(faults)
 
     @property
     def answers(self) -> bool:
@@ -234,7 +234,14 @@ class Chain:
     @property
     def usage(self) -> Usage:
         """Tokens of all turns together."""
-        return sum((step.usage for step in self.steps), Usage())
+        prompt = completion = cached = reasoning = 0
+        for step in self.steps:
+            usage = step.usage
+            prompt += usage.prompt
+            completion += usage.completion
+            cached += usage.cached
+            reasoning += usage.reasoning
+        return Usage(prompt, completion, cached, reasoning)
 
 
 @dataclass(frozen=True, slots=True)
@@ -269,10 +276,13 @@ class PreferencePair:
     dialects: tuple[Dialect, Dialect] = ("native", "native")
 
 
+canonical = json.JSONEncoder(sort_keys=True, ensure_ascii=False, separators=(",", ":")).encode
+"""A JSON value as text, the same whatever the order of its keys."""
+
+
 def digest(value: JSON) -> str:
     """16 hex digits that identify a JSON value, whatever the order of its keys."""
-    text = json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
+    return hashlib.sha256(canonical(value).encode()).hexdigest()[:16]
 
 
 def dump(value: Chain | PreferencePair | Problem | Verdict) -> str:
@@ -309,6 +319,8 @@ def _adapter(kind: type) -> TypeAdapter[Any]:
 
 
 def _normalise(text: str) -> str:
+    if text.isascii():
+        return " ".join(text.split()).lower()  # the same, ten times as fast
     return " ".join(unicodedata.normalize("NFKC", text).split()).casefold()
 
 

@@ -33,6 +33,7 @@ from callsmith.chain import (
 )
 from callsmith.errors import StoreError
 from callsmith.runs import PairSet, Rescored, Run, RunSummary, differences, nearest
+from callsmith.values import write_json
 
 __all__ = ["PairSet", "Rescored", "Run", "RunSummary", "Store", "home_folder"]
 
@@ -93,7 +94,7 @@ class Store:
         with self._transaction():
             if self._db.execute("SELECT 1 FROM runs WHERE name = ?", [name]).fetchone() is None:
                 columns = [identity.get(column, "") for column in ("task", "split", "model")]
-                documents = map(_to_json, (identity, config, prompt, plugins))
+                documents = map(write_json, (identity, config, prompt, plugins))
                 self._db.execute(tables.ADD_RUN, [name, _now(), *columns, *documents])
                 return self.run(name)
             run = self.run(name)
@@ -108,7 +109,7 @@ class Store:
             warning = f"run {name!r} goes on with other plugins: {_listed(versions)}"
             self._db.execute(
                 "UPDATE runs SET config = ?, plugins = ? WHERE id = ?",
-                [_to_json(config), _to_json(plugins), run.id],
+                [write_json(config), write_json(plugins), run.id],
             )
             warnings = (warning,) if versions else ()
             return replace(run, config=config, plugins=plugins, warnings=warnings)
@@ -283,7 +284,7 @@ class Store:
         with self._transaction():
             self._db.execute(tables.DROP_PAIRS, [name])
             self._db.execute("DELETE FROM pair_sets WHERE name = ?", [name])
-            added = self._db.execute(tables.ADD_PAIR_SET, [name, _now(), _to_json(facts)])
+            added = self._db.execute(tables.ADD_PAIR_SET, [name, _now(), write_json(facts)])
             rows = ((added.lastrowid, place, dump(pair)) for place, pair in enumerate(pairs))
             self._db.executemany("INSERT INTO pairs VALUES (?, ?, ?)", rows)
 
@@ -336,12 +337,8 @@ def _listed(changes: Mapping[str, str]) -> str:
 
 def _plain(value: Mapping[str, Any]) -> dict[str, Any]:
     """As JSON gives it back, so that what is stored compares with what is given."""
-    plain: dict[str, Any] = json.loads(_to_json(value))
+    plain: dict[str, Any] = json.loads(write_json(value))
     return plain
-
-
-def _to_json(value: JSON) -> str:
-    return json.dumps(value, ensure_ascii=False)
 
 
 def _now() -> str:
