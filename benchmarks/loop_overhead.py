@@ -44,7 +44,7 @@ def schema(*names: str) -> dict[str, Any]:
 
 
 def calls(steps: int) -> list[tuple[str, dict[str, float]]]:
-    """What the model calls: other numbers in each turn, then the answer, which the last call gave."""
+    """What the model calls: other numbers in each turn, then the answer, the last one's result."""
     added = [("add", {"a": turn, "b": 1}) for turn in range(steps - 1)]
     return [*added, ("answer", {"value": steps - 1})]
 

@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
+from itertools import islice
 from pathlib import Path
 from typing import Any, Self
 
@@ -278,15 +279,30 @@ class Store:
     # ---- pairs ----------------------------------------------------------------------------------
 
     def save_pairs(
-        self, name: str, pairs: Sequence[PreferencePair], facts: Mapping[str, JSON]
+        self, name: str, pairs: Iterable[PreferencePair], facts: Mapping[str, JSON]
     ) -> None:
-        """Keep pairs under a name, in place of those it had; ``facts`` says how they were made."""
-        with self._transaction():
-            self._db.execute(tables.DROP_PAIRS, [name])
-            self._db.execute("DELETE FROM pair_sets WHERE name = ?", [name])
-            added = self._db.execute(tables.ADD_PAIR_SET, [name, _now(), write_json(facts)])
-            rows = ((added.lastrowid, place, dump(pair)) for place, pair in enumerate(pairs))
-            self._db.executemany("INSERT INTO pairs VALUES (?, ?, ?)", rows)
+        """Keep pairs under a name, in place of those it had; ``facts`` says how they were made.
+
+        Pairs are taken one by one, in constant memory, and ``facts`` are read after the last. If
+        making them fails, the name keeps what it had.
+        """
+        try:
+            # In a table of this connection's own: others may write while pairs are being made.
+            with self._explained():
+                self._db.execute(tables.MAKE_STAGE)
+            rows = enumerate(map(dump, pairs))
+            while page := list(islice(rows, PAGE)):
+                with self._explained(), self._db:
+                    self._db.execute("BEGIN")
+                    self._db.executemany("INSERT INTO stage VALUES (?, ?)", page)
+            with self._transaction():
+                self._db.execute(tables.DROP_PAIRS, [name])
+                self._db.execute("DELETE FROM pair_sets WHERE name = ?", [name])
+                added = self._db.execute(tables.ADD_PAIR_SET, [name, _now(), write_json(facts)])
+                self._db.execute(tables.ADD_STAGED_PAIRS, [added.lastrowid])
+        finally:
+            with self._explained():
+                self._db.execute("DROP TABLE IF EXISTS stage")
 
     def pairs(self, name: str) -> list[PreferencePair]:
         """The pairs of that name, in order. Raises StoreError, with the nearest names."""
