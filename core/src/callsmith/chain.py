@@ -11,7 +11,7 @@ import json
 import unicodedata
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ class Problem:
     @property
     def key(self) -> str:
         """16 hex digits of the normalised question and context, whatever the gold answer says."""
-        return digest([_normalise(self.question), _normalise(self.context)])
+        return _key(self.question, self.context)
 
     @property
     def gold_hash(self) -> str:
@@ -316,6 +316,11 @@ def _adapter(kind: type) -> TypeAdapter[Any]:
     from pydantic import TypeAdapter
 
     return TypeAdapter(kind)
+
+
+@lru_cache(maxsize=1024)  # a chain's problem is asked for its key again and again
+def _key(question: str, context: str) -> str:
+    return digest([_normalise(question), _normalise(context)])
 
 
 def _normalise(text: str) -> str:

@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import lru_cache
 from itertools import islice
 from pathlib import Path
 from typing import Any, Self
@@ -141,7 +142,7 @@ class Store:
         wanted = {problem.key: problem for problem in problems}
         with self._transaction():
             rows = self._db.execute(tables.MADE, [run.id, attempts])
-            made = {key: set(map(int, numbers.split(","))) for key, numbers in rows}
+            made = {key: _numbers(numbers) for key, numbers in rows}
             settled = self._db.execute("SELECT problem FROM settled WHERE run = ?", [run.id])
             for (key,) in settled:
                 wanted.pop(key, None)
@@ -345,6 +346,11 @@ def _record(run: Run, row: Sequence[Any]) -> tuple[Chain, Verdict]:
     _, _, problem, chain, correct, score, reason, grounded = row
     whole = replace(load_chain(chain), problem=load_problem(problem), run=run.name)
     return whole, Verdict(bool(correct), score, reason, bool(grounded))
+
+
+@lru_cache(maxsize=4096)  # most problems have the same few attempts
+def _numbers(text: str) -> frozenset[int]:
+    return frozenset(map(int, text.split(",")))
 
 
 def _listed(changes: Mapping[str, str]) -> str:
