@@ -104,6 +104,7 @@ def bare(steps: int, chains: int, folder: Path) -> float:
             if len(rows) == 64:
                 commit(rows)
         commit(rows)
+        db.close()
 
     began = time.process_time()
     asyncio.run(run())
@@ -112,14 +113,12 @@ def bare(steps: int, chains: int, folder: Path) -> float:
 
 def callsmith(steps: int, chains: int, folder: Path, dialect: Any = "native") -> float:
     """CPU seconds of a rollout."""
+    from shared.rollouts import roll_out
+
     from callsmith import Function, Problem
-    from callsmith.agent import Limits
     from callsmith.backends import Capabilities, Completion, Request
-    from callsmith.chain import Call, Setup
-    from callsmith.dialects import Prompt
+    from callsmith.chain import Call
     from callsmith.functions import format_call
-    from callsmith.rollout import Rollout
-    from callsmith.store import Store
     from callsmith.tasks import BaseTask
 
     made = [Call(name, arguments) for name, arguments in calls(steps)]
@@ -139,26 +138,14 @@ def callsmith(steps: int, chains: int, folder: Path, dialect: Any = "native") ->
 
     class Sums(BaseTask):
         name = "sums"
+        instructions = SYSTEM
+        functions = (Function("add", "Add.", schema("a", "b"), lambda a, b: a + b, inline=True),)
+        answer = NUMBER
 
-    functions = {
-        "add": Function("add", "Add.", schema("a", "b"), lambda a, b: a + b, inline=True),
-        "answer": Function("answer", "Answer.", schema("value"), lambda value: value, inline=True),
-    }
-    rollout = Rollout(
-        Sums(),
-        Instant(),
-        Prompt(SYSTEM, functions, dialect=dialect),
-        Setup(model="instant", task="sums", dialect=dialect),
-        limits=Limits(steps=steps, calls=steps),
-    )
-    with Store(folder) as store:
-        run = store.begin("sums", {"task": "sums"}, {}, {}, {})
-        owed = [(Problem(f"What is {n}?", gold=steps - 1), 0) for n in range(chains)]
-        began = time.process_time()
-        tally = asyncio.run(rollout.record(store, run, owed))
-        took = time.process_time() - began
-    assert (tally.done, tally.correct) == (chains, chains)
-    return took
+    problems = [Problem(f"What is {n}?", gold=steps - 1) for n in range(chains)]
+    limits = {"steps": steps, "calls": steps}
+    used = roll_out(folder, problems, Sums(), Instant(), dialect=dialect, **limits)
+    return used["cpu"]
 
 
 SIDES: dict[str, Any] = {
