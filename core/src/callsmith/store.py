@@ -146,11 +146,13 @@ class Store:
             settled = self._db.execute("SELECT problem FROM settled WHERE run = ?", [run.id])
             for (key,) in settled:
                 wanted.pop(key, None)
+            started = [(problem, made.get(key, ())) for key, problem in wanted.items()]
+            unfinished = [one for one in started if len(one[1]) < attempts]
             owed = [
                 (problem, attempt)
                 for attempt in range(attempts)
-                for key, problem in wanted.items()
-                if attempt not in made.get(key, ())
+                for problem, numbers in unfinished
+                if attempt not in numbers
             ]
             self._db.execute(tables.SET_GOAL, {"run": run.id, "owed": len(owed)})
         return owed
