@@ -5,7 +5,6 @@ Everything around it (many chains at once, waiting for a server, recording) is `
 
 from __future__ import annotations
 
-import json
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
@@ -15,7 +14,19 @@ from typing import TYPE_CHECKING
 
 from callsmith.backends import Backend, Completion, ReplayBackend, Request
 from callsmith.calls import run_call
-from callsmith.chain import JSON, Call, Chain, Fault, Problem, Result, Sampling, Setup, Step, Stop
+from callsmith.chain import (
+    JSON,
+    Call,
+    Chain,
+    Fault,
+    Problem,
+    Result,
+    Sampling,
+    Setup,
+    Step,
+    Stop,
+    canonical,
+)
 from callsmith.dialects import Prompt
 from callsmith.errors import ContextOverflow, ModelFault, PluginError, describe
 from callsmith.functions import Context
@@ -52,6 +63,7 @@ class _Progress:
     began: float = field(default_factory=time.perf_counter)
     waited: float = 0.0
     seen: Counter[str] = field(default_factory=Counter)
+    repeats: int = 0
 
     def add(self, step: Step) -> None:
         self.calls += len(step.calls)
@@ -59,7 +71,9 @@ class _Progress:
         self.idle = 0 if step.calls else self.idle + 1
         for call, result in zip(step.calls, step.results, strict=False):
             given = result.fault.message if result.fault else result.value
-            self.seen[json.dumps([call.name, call.arguments, given], sort_keys=True)] += 1
+            same = canonical([call.name, call.arguments, given])
+            self.seen[same] += 1
+            self.repeats = max(self.repeats, self.seen[same])
 
     @property
     def seconds(self) -> float:
@@ -69,7 +83,7 @@ class _Progress:
     def stop(self, limits: Limits, steps: int) -> Stop | None:
         if self.idle >= limits.idle:
             return "gave_up"
-        if self.seen and max(self.seen.values()) >= limits.repeats:
+        if self.seen and self.repeats >= limits.repeats:
             return "repeated"
         if steps >= limits.steps:
             return "steps"

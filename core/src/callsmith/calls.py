@@ -9,7 +9,6 @@ import asyncio
 import copy
 import difflib
 import inspect
-import json
 import time
 from collections.abc import Mapping
 from fractions import Fraction
@@ -18,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from callsmith.annotations import BadArgument
 from callsmith.chain import JSON, Call, Fault, FaultKind, Result
 from callsmith.errors import describe
-from callsmith.functions import Context, Function
+from callsmith.functions import Context, Function, render_value
 from callsmith.values import plain
 
 if TYPE_CHECKING:
@@ -65,21 +64,21 @@ async def run_call(
 async def _execute(
     function: Function, arguments: Mapping[str, JSON], context: Context, workers: Workers
 ) -> tuple[Any, JSON]:
-    if not function.inline and not inspect.iscoroutinefunction(function.target):
+    if not function.inline and not function.is_async:
         return await workers.run(function, arguments, context)
     # By value, as in a worker: a function that fails halfway leaves the state as it was.
     own = Context(context.problem, copy.deepcopy(context.state))
-    limit = asyncio.timeout(function.timeout)
+    limit = None
     try:
         value = function.invoke(arguments, own)
         if inspect.isawaitable(value):
-            async with limit:
+            async with asyncio.timeout(function.timeout) as limit:
                 value = await value
     except BadArgument as error:
         message = f"{function.name}'s {error}. Usage: {function.signature}"
         raise FunctionFault("bad_arguments", message) from error
     except Exception as error:
-        if limit.expired():
+        if limit and limit.expired():
             raise FunctionFault("timeout", timed_out(function)) from error
         raise FunctionFault("function_error", f"{function.name}: {describe(error)}") from error
     return value, own.state
@@ -106,7 +105,7 @@ def _plain(value: object, function: Function, what: str) -> JSON:
 
 def _bounded(value: JSON) -> tuple[JSON, str]:
     """The value, cut if it is too large, and a note that says so."""
-    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    text = render_value(value)
     if len(text) <= MAX_RESULT:
         return value, ""
     return f"{text[:MAX_RESULT]}… (cut: {len(text):,} characters in all)", "result cut"

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 
 from callsmith.backends import Completion, Constraint, Message
@@ -140,24 +140,22 @@ class Prompt:
             reply: list[Message] = [{"role": role, "content": "\n".join(back)}] if back else []
             return [{"role": "assistant", "content": text}, *reply]
         # Nine letters and digits: Mistral's templates take no other id.
-        calls = [
-            replace(call, id=call.id or f"c{number:05}{i:03}") for i, call in enumerate(step.calls)
-        ]
+        ids = [call.id or f"c{number:05}{i:03}" for i, call in enumerate(step.calls)]
         message: Message = {"role": "assistant", "content": beside}
-        if calls:
+        if ids:
             message["tool_calls"] = [
                 {
-                    "id": call.id,
+                    "id": id,
                     "type": "function",
                     "function": {"name": call.name, "arguments": dict(call.arguments)},
                 }
-                for call in calls
+                for id, call in zip(ids, step.calls, strict=True)
             ]
         messages = [message]
-        for i, call in enumerate(calls[: len(step.results)]):
+        for i, (id, call, _) in enumerate(zip(ids, step.calls, step.results, strict=False)):
             content = _render_result(step, i)
             messages.append(
-                {"role": "tool", "tool_call_id": call.id, "name": call.name, "content": content}
+                {"role": "tool", "tool_call_id": id, "name": call.name, "content": content}
             )
         if step.fault:
             messages.append({"role": "user", "content": f"Error: {step.fault.message}"})
@@ -187,12 +185,12 @@ def _sound(calls: tuple[Call, ...]) -> tuple[tuple[Call, ...], Fault | None]:
     Ids that it gave twice are dropped, so that each result finds its call.
     """
     sound: list[Call] = []
-    ids = Counter(call.id for call in calls)
+    ids = Counter(call.id for call in calls) if len(calls) > 1 else {}
     for call in calls:
         try:
             name, arguments = readable(call.name), plain(call.arguments)
-            id = call.id if ids[call.id] == 1 else ""
-            sound.append(replace(call, name=name, arguments=arguments, id=id))
+            id = call.id if ids.get(call.id, 1) == 1 else ""
+            sound.append(Call(name, arguments, id, call.expected))
         except ValueError as error:
             message = f"{call.name[:64]}(…) can't be read: {error}"
             return tuple(sound), Fault("unparsable", message)

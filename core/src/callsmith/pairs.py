@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from itertools import groupby
 from typing import Any, Literal, TypeAlias, get_args
 
 from callsmith.attempts import Attempts, Cause, length, why_incorrect
@@ -85,6 +86,93 @@ class PairStatistics:
         return asdict(self)
 
 
+class PairMaker:
+    """Makes pairs problem by problem, and counts what they are made of; nothing else is kept."""
+
+    def __init__(self, config: PairConfig) -> None:
+        self._config = config
+        self._drift = 0  # how much longer the chosen chains are by now, in sum
+        self._problems = 0
+        self._both = 0
+        self._chains: Counter[str] = Counter()
+        self._pairs: Counter[str] = Counter()
+        self._rejected: Counter[str] = Counter()
+        self._sizes: Counter[str] = Counter()
+
+    def pairs(self, records: Iterable[tuple[Chain, Verdict]]) -> Iterator[PreferencePair]:
+        """The pairs of these chains, all chains of a problem standing together, by its key."""
+        config = self._config
+        for key, group in groupby(records, key=lambda record: record[0].problem.key):
+            attempts: Attempts | None = None
+            for chain, verdict in group:
+                attempts = attempts or Attempts(chain.problem)
+                attempts.add(chain, verdict, config)
+                self._chains["correct" if verdict.correct else why_incorrect(chain)] += 1
+            assert attempts
+            self._problems += 1
+            self._both += len(attempts.seen) == 2
+            rng, made = random.Random(f"{config.seed}/{key}"), []
+            if config.method != "fault":
+                made = attempts.chain_pairs(config, rng, self._drift)
+                self._drift += sum(length(pair.chosen) - length(pair.rejected) for pair in made)
+            if config.method != "chain":
+                made += attempts.fault_pairs(config, rng)
+            for pair in made:
+                self._count(pair)
+                yield pair
+
+    def _count(self, pair: PreferencePair) -> None:
+        self._pairs[pair.method] += 1
+        self._rejected[_why_rejected(pair)] += 1
+        for side, steps in (("chosen", pair.chosen), ("rejected", pair.rejected)):
+            self._sizes[f"{side}_steps"] += len(steps)
+            self._sizes[f"{side}_calls"] += sum(len(step.calls) for step in steps)
+        longer = length(pair.chosen) - length(pair.rejected)
+        self._sizes["chosen_shorter"] += longer < 0
+        self._sizes["chosen_longer"] += longer > 0
+
+    def statistics(self) -> PairStatistics:
+        """What was counted. Raises DataError, and says why, if there were no pairs."""
+        count, sizes = self._pairs.total(), self._sizes
+        if not count:
+            raise DataError(f"no pairs: {self._why_none()}")
+        return PairStatistics(
+            problems=self._problems,
+            correct=self._chains["correct"],
+            incorrect=self._chains.total() - self._chains["correct"],
+            both=self._both,
+            causes={c: self._chains[c] for c in get_args(Cause) if self._chains[c]},
+            pairs=dict(self._pairs),
+            rejected=dict(self._rejected.most_common()),
+            chosen_steps=sizes["chosen_steps"] / count,
+            rejected_steps=sizes["rejected_steps"] / count,
+            chosen_calls=sizes["chosen_calls"] / count,
+            rejected_calls=sizes["rejected_calls"] / count,
+            chosen_shorter=sizes["chosen_shorter"],
+            chosen_longer=sizes["chosen_longer"],
+        )
+
+    def _why_none(self) -> str:
+        chains, correct = self._chains.total(), self._chains["correct"]
+        if not chains:
+            return "there are no chains"
+        if correct == 0:
+            return f"all {chains} chains are incorrect; make more attempts, or take a better model"
+        if self._config.method == "fault":
+            return f"none of {correct} correct chains has a turn that failed and was then mended"
+        if correct == chains:
+            return (
+                f"all {chains} chains are correct; make more attempts at a higher temperature, "
+                f"or take a weaker model"
+            )
+        if not self._both:
+            return (
+                f"none of {self._problems} problems has both a correct and an incorrect chain; "
+                f"make more attempts at each, at a temperature above 0"
+            )
+        return "what was asked for (models, rejected causes, grounded answers only) leaves none"
+
+
 def build_pairs(
     records: Iterable[tuple[Chain, Verdict]], config: PairConfig, forbidden: Collection[str] = ()
 ) -> tuple[list[PreferencePair], PairStatistics]:
@@ -93,30 +181,19 @@ def build_pairs(
     ``forbidden`` are keys of problems to be judged on. Raises DataError if one of them is among
     the chains, or if no pair can be made, and says why.
     """
-    found: dict[str, Attempts] = {}
-    counts: Counter[str] = Counter()
-    for chain, verdict in records:
-        key = chain.problem.key
-        found.setdefault(key, Attempts(chain.problem)).add(chain, verdict, config)
-        counts["correct" if verdict.correct else why_incorrect(chain)] += 1
-    if judged := len(found.keys() & set(forbidden)):
+    ordered = sorted(records, key=lambda record: record[0].problem.key)
+    refuse_judged({chain.problem.key for chain, _ in ordered}, forbidden)
+    maker = PairMaker(config)
+    return list(maker.pairs(ordered)), maker.statistics()
+
+
+def refuse_judged(keys: Collection[str], forbidden: Collection[str]) -> None:
+    """Raise DataError if problems to make pairs of are among those to be judged on."""
+    if judged := len(set(keys) & set(forbidden)):
         raise DataError(
-            f"{judged} of the {len(found)} problems are to be judged on, so no pairs are made of "
+            f"{judged} of the {len(keys)} problems are to be judged on, so no pairs are made of "
             f"them: take runs over another split"
         )
-    pairs: list[PreferencePair] = []
-    drift = 0  # how much longer the chosen chains are by now, in sum
-    for key in sorted(found):
-        attempts, rng = found[key], random.Random(f"{config.seed}/{key}")
-        if config.method != "fault":
-            made = attempts.chain_pairs(config, rng, drift)
-            drift += sum(length(pair.chosen) - length(pair.rejected) for pair in made)
-            pairs += made
-        if config.method != "chain":
-            pairs += attempts.fault_pairs(config, rng)
-    if not pairs:
-        raise DataError(f"no pairs: {_why_none(found, counts, config)}")
-    return pairs, _statistics(found, counts, pairs)
 
 
 def usable(pair: PreferencePair, dialect: Dialect) -> bool:
@@ -129,57 +206,13 @@ def usable(pair: PreferencePair, dialect: Dialect) -> bool:
     return all(step.fault is None for step in foreign)
 
 
-def _why_none(found: Mapping[str, Attempts], counts: Counter[str], config: PairConfig) -> str:
-    chains, correct = counts.total(), counts["correct"]
-    if not chains:
-        return "there are no chains"
-    if correct == 0:
-        return f"all {chains} chains are incorrect; make more attempts, or take a better model"
-    if config.method == "fault":
-        return f"none of {correct} correct chains has a turn that failed and was then mended"
-    if correct == chains:
-        return (
-            f"all {chains} chains are correct; make more attempts at a higher temperature, "
-            f"or take a weaker model"
-        )
-    if not any(len(attempts.seen) == 2 for attempts in found.values()):
-        return (
-            f"none of {len(found)} problems has both a correct and an incorrect chain; "
-            f"make more attempts at each, at a temperature above 0"
-        )
-    return "what was asked for (models, rejected causes, grounded answers only) leaves none"
-
-
-def _statistics(
-    found: Mapping[str, Attempts], counts: Counter[str], pairs: Sequence[PreferencePair]
-) -> PairStatistics:
-    def rejected(pair: PreferencePair) -> str:
-        faults = [fault.kind for step in pair.rejected for fault in step.faults]
-        if pair.method == "fault":
-            return faults[0]
-        if pair.rejected[-1].answers:
-            return "wrong"
-        return "fault" if faults else "limit"
-
-    def mean(values: Iterable[int]) -> float:
-        return sum(values) / len(pairs)
-
-    longer = [length(pair.chosen) - length(pair.rejected) for pair in pairs]
-    return PairStatistics(
-        problems=len(found),
-        correct=counts["correct"],
-        incorrect=counts.total() - counts["correct"],
-        both=sum(len(attempts.seen) == 2 for attempts in found.values()),
-        causes={cause: counts[cause] for cause in get_args(Cause) if counts[cause]},
-        pairs=dict(Counter(pair.method for pair in pairs)),
-        rejected=dict(Counter(rejected(pair) for pair in pairs).most_common()),
-        chosen_steps=mean(len(pair.chosen) for pair in pairs),
-        rejected_steps=mean(len(pair.rejected) for pair in pairs),
-        chosen_calls=mean(sum(len(step.calls) for step in pair.chosen) for pair in pairs),
-        rejected_calls=mean(sum(len(step.calls) for step in pair.rejected) for pair in pairs),
-        chosen_shorter=sum(difference < 0 for difference in longer),
-        chosen_longer=sum(difference > 0 for difference in longer),
-    )
+def _why_rejected(pair: PreferencePair) -> str:
+    faults = [fault.kind for step in pair.rejected for fault in step.faults]
+    if pair.method == "fault":
+        return faults[0]
+    if pair.rejected[-1].answers:
+        return "wrong"
+    return "fault" if faults else "limit"
 
 
 def chosen_chains(pairs: Sequence[PreferencePair]) -> list[Chain]:

@@ -193,6 +193,8 @@ class PatientBackend:
 
     async def _ask(self, request: Request) -> Completion:
         timeout = self.inner.capabilities.timeout if self.timeout is None else self.timeout
+        if timeout is None:
+            return await self.inner.complete(request)
         try:
             async with asyncio.timeout(timeout):
                 return await self.inner.complete(request)

@@ -16,6 +16,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import lru_cache
+from itertools import islice
 from pathlib import Path
 from typing import Any, Self
 
@@ -33,6 +35,7 @@ from callsmith.chain import (
 )
 from callsmith.errors import StoreError
 from callsmith.runs import PairSet, Rescored, Run, RunSummary, differences, nearest
+from callsmith.values import write_json
 
 __all__ = ["PairSet", "Rescored", "Run", "RunSummary", "Store", "home_folder"]
 
@@ -93,7 +96,7 @@ class Store:
         with self._transaction():
             if self._db.execute("SELECT 1 FROM runs WHERE name = ?", [name]).fetchone() is None:
                 columns = [identity.get(column, "") for column in ("task", "split", "model")]
-                documents = map(_to_json, (identity, config, prompt, plugins))
+                documents = map(write_json, (identity, config, prompt, plugins))
                 self._db.execute(tables.ADD_RUN, [name, _now(), *columns, *documents])
                 return self.run(name)
             run = self.run(name)
@@ -108,7 +111,7 @@ class Store:
             warning = f"run {name!r} goes on with other plugins: {_listed(versions)}"
             self._db.execute(
                 "UPDATE runs SET config = ?, plugins = ? WHERE id = ?",
-                [_to_json(config), _to_json(plugins), run.id],
+                [write_json(config), write_json(plugins), run.id],
             )
             warnings = (warning,) if versions else ()
             return replace(run, config=config, plugins=plugins, warnings=warnings)
@@ -139,15 +142,17 @@ class Store:
         wanted = {problem.key: problem for problem in problems}
         with self._transaction():
             rows = self._db.execute(tables.MADE, [run.id, attempts])
-            made = {key: set(map(int, numbers.split(","))) for key, numbers in rows}
+            made = {key: _numbers(numbers) for key, numbers in rows}
             settled = self._db.execute("SELECT problem FROM settled WHERE run = ?", [run.id])
             for (key,) in settled:
                 wanted.pop(key, None)
+            started = [(problem, made.get(key, ())) for key, problem in wanted.items()]
+            unfinished = [one for one in started if len(one[1]) < attempts]
             owed = [
                 (problem, attempt)
                 for attempt in range(attempts)
-                for key, problem in wanted.items()
-                if attempt not in made.get(key, ())
+                for problem, numbers in unfinished
+                if attempt not in numbers
             ]
             self._db.execute(tables.SET_GOAL, {"run": run.id, "owed": len(owed)})
         return owed
@@ -277,15 +282,30 @@ class Store:
     # ---- pairs ----------------------------------------------------------------------------------
 
     def save_pairs(
-        self, name: str, pairs: Sequence[PreferencePair], facts: Mapping[str, JSON]
+        self, name: str, pairs: Iterable[PreferencePair], facts: Mapping[str, JSON]
     ) -> None:
-        """Keep pairs under a name, in place of those it had; ``facts`` says how they were made."""
-        with self._transaction():
-            self._db.execute(tables.DROP_PAIRS, [name])
-            self._db.execute("DELETE FROM pair_sets WHERE name = ?", [name])
-            added = self._db.execute(tables.ADD_PAIR_SET, [name, _now(), _to_json(facts)])
-            rows = ((added.lastrowid, place, dump(pair)) for place, pair in enumerate(pairs))
-            self._db.executemany("INSERT INTO pairs VALUES (?, ?, ?)", rows)
+        """Keep pairs under a name, in place of those it had; ``facts`` says how they were made.
+
+        Pairs are taken one by one, in constant memory, and ``facts`` are read after the last. If
+        making them fails, the name keeps what it had.
+        """
+        try:
+            # In a table of this connection's own: others may write while pairs are being made.
+            with self._explained():
+                self._db.execute(tables.MAKE_STAGE)
+            rows = enumerate(map(dump, pairs))
+            while page := list(islice(rows, PAGE)):
+                with self._explained(), self._db:
+                    self._db.execute("BEGIN")
+                    self._db.executemany("INSERT INTO stage VALUES (?, ?)", page)
+            with self._transaction():
+                self._db.execute(tables.DROP_PAIRS, [name])
+                self._db.execute("DELETE FROM pair_sets WHERE name = ?", [name])
+                added = self._db.execute(tables.ADD_PAIR_SET, [name, _now(), write_json(facts)])
+                self._db.execute(tables.ADD_STAGED_PAIRS, [added.lastrowid])
+        finally:
+            with self._explained():
+                self._db.execute("DROP TABLE IF EXISTS stage")
 
     def pairs(self, name: str) -> list[PreferencePair]:
         """The pairs of that name, in order. Raises StoreError, with the nearest names."""
@@ -330,18 +350,19 @@ def _record(run: Run, row: Sequence[Any]) -> tuple[Chain, Verdict]:
     return whole, Verdict(bool(correct), score, reason, bool(grounded))
 
 
+@lru_cache(maxsize=4096)  # most problems have the same few attempts
+def _numbers(text: str) -> frozenset[int]:
+    return frozenset(map(int, text.split(",")))
+
+
 def _listed(changes: Mapping[str, str]) -> str:
     return "; ".join(f"{name} {change}" for name, change in changes.items())
 
 
 def _plain(value: Mapping[str, Any]) -> dict[str, Any]:
     """As JSON gives it back, so that what is stored compares with what is given."""
-    plain: dict[str, Any] = json.loads(_to_json(value))
+    plain: dict[str, Any] = json.loads(write_json(value))
     return plain
-
-
-def _to_json(value: JSON) -> str:
-    return json.dumps(value, ensure_ascii=False)
 
 
 def _now() -> str:

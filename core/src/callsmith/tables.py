@@ -127,6 +127,8 @@ SET_PROBLEM = "UPDATE problems SET document = ? WHERE task = ? AND key = ?"
 
 ADD_PAIR_SET = "INSERT INTO pair_sets (name, created, facts) VALUES (?, ?, ?)"
 DROP_PAIRS = "DELETE FROM pairs WHERE pair_set = (SELECT id FROM pair_sets WHERE name = ?)"
+MAKE_STAGE = "CREATE TEMP TABLE stage (place INTEGER PRIMARY KEY, document TEXT NOT NULL)"
+ADD_STAGED_PAIRS = "INSERT INTO pairs SELECT ?, place, document FROM stage ORDER BY place"
 PAIRS = """
 SELECT document FROM pairs WHERE pair_set = (SELECT id FROM pair_sets WHERE name = ?)
 ORDER BY place"""

@@ -5,6 +5,7 @@ What passes here can be recorded, sent on, and read again as it was.
 
 from __future__ import annotations
 
+import json
 import math
 
 from callsmith.chain import JSON
@@ -16,6 +17,9 @@ MAX_DIGITS = 4_300
 """Of a whole number: Python itself writes and reads no more."""
 
 _MAX_BITS = int(MAX_DIGITS * math.log2(10))
+
+write_json = json.JSONEncoder(ensure_ascii=False).encode
+"""A value as JSON in one line. `json.dumps` with options builds an encoder at every call."""
 
 
 def plain(value: object, depth: int = MAX_DEPTH) -> JSON:

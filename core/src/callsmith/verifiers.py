@@ -26,6 +26,9 @@ Comparison: TypeAlias = tuple[bool, str]
 """Whether the answer is right, and why not if it isn't."""
 
 
+_NUMBERS = (int, float)  # not bool: True is no 1
+
+
 class Verifier(Protocol):
     """Compares answers with gold answers. Neither method ever raises.
 
@@ -142,7 +145,10 @@ class ExactVerifier:
 
     def compare(self, answer: JSON, gold: JSON) -> Comparison:
         try:
-            same = _canonical(answer) == _canonical(gold)
+            if type(answer) in _NUMBERS and type(gold) in _NUMBERS:
+                same = answer == gold  # most of them, and ten times as fast
+            else:
+                same = _canonical(answer) == _canonical(gold)
         except (RecursionError, ValueError):
             return False, "the answer is too large to compare"
         if same:

@@ -7,9 +7,10 @@ is recorded.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Collection, Coroutine, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
+from heapq import merge
 from pathlib import Path
 from typing import Any, Literal, TypeAlias, TypeVar
 
@@ -31,7 +32,14 @@ from callsmith.evaluation import Evaluation, evaluate
 from callsmith.functions import functions_hash
 from callsmith.isolation import Workers
 from callsmith.models import ModelFolder, trained_names, weights_hash
-from callsmith.pairs import PairConfig, PairStatistics, build_pairs, chosen_chains, usable
+from callsmith.pairs import (
+    PairConfig,
+    PairMaker,
+    PairStatistics,
+    chosen_chains,
+    refuse_judged,
+    usable,
+)
 from callsmith.plugins import Registry, load_registry
 from callsmith.preparing import describe_choice, make_prompt, make_ready
 from callsmith.rollout import PatientBackend, Rollout, Tally
@@ -247,16 +255,21 @@ class Workspace:
             every = [store.run(summary.name) for summary in store.runs()]
             judged = [run for run in every if run.config["purpose"] == "eval"]
             forbidden = set(forbidden).union(*(store.problem_keys(run) for run in judged))
-            records = (record for run in sources for record in store.records(run))
-            pairs, statistics = build_pairs(records, config, forbidden)
-            facts = {
+            refuse_judged(set().union(*map(store.problem_keys, sources)), forbidden)
+            records = merge(*map(store.records, sources), key=lambda one: one[0].problem.key)
+            maker = PairMaker(config)
+            facts: dict[str, JSON] = {
                 "runs": [run.name for run in sources],
                 "task": sources[0].identity["task"],
                 "config": asdict(config),
-                "statistics": statistics.to_json(),
             }
-            store.save_pairs(name, pairs, facts)
-        return statistics
+
+            def made() -> Iterator[PreferencePair]:
+                yield from maker.pairs(records)
+                facts["statistics"] = maker.statistics().to_json()  # known only now
+
+            store.save_pairs(name, made(), facts)
+        return maker.statistics()
 
     def train(
         self,

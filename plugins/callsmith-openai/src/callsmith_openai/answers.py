@@ -21,7 +21,7 @@ def read_answer(data: JSON, failures: Failures) -> Completion:
     """
     choice = _choice(data, failures)
     message = choice and choice.get("message")
-    if not choice or not isinstance(message, Mapping):
+    if not choice or not isinstance(message, dict):
         raise failures.nonsense("answers without a choice in it")
     return _completion(message, choice.get("finish_reason"), data.get("usage"), data.get("model"))
 
@@ -53,7 +53,7 @@ class Merged:
         if choice.get("finish_reason"):
             self._finish = choice["finish_reason"]
         delta = choice.get("delta")
-        if not isinstance(delta, Mapping):
+        if not isinstance(delta, dict):
             return ""
         text, reasoning = _words(delta)
         self._text.append(text)
@@ -112,7 +112,7 @@ class Events:
 
 def _choice(data: JSON, failures: Failures) -> Mapping[str, Any] | None:
     """The first choice in an answer or a piece of one, None if there is none."""
-    if not isinstance(data, Mapping):
+    if not isinstance(data, dict):
         raise failures.nonsense("answers with JSON that is no completion")
     if data.get("error"):
         raise failures.inside(data["error"])
@@ -186,15 +186,15 @@ def _written(item: Mapping[str, Any]) -> str:
 
 def _function(item: Mapping[str, Any]) -> Mapping[str, Any]:
     function = item.get("function")
-    return function if isinstance(function, Mapping) else {}
+    return function if isinstance(function, dict) else {}
 
 
 def _usage(usage: Any) -> Usage:
-    if not isinstance(usage, Mapping):
+    if not isinstance(usage, dict):
         return Usage()
 
     def count(counts: Any, name: str) -> int:
-        number = counts.get(name) if isinstance(counts, Mapping) else 0
+        number = counts.get(name) if isinstance(counts, dict) else 0
         return number if isinstance(number, int) else 0
 
     return Usage(
@@ -206,7 +206,7 @@ def _usage(usage: Any) -> Usage:
 
 
 def _objects(value: Any) -> Sequence[Mapping[str, Any]]:
-    return [item for item in value if isinstance(item, Mapping)] if isinstance(value, list) else ()
+    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else ()
 
 
 def _text(value: Any) -> str:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection
+from functools import lru_cache
 from typing import Any
 
 MARK = "\ufdd0"
@@ -39,6 +40,8 @@ class Guard:
         self._tails = {c[n:] for c in long for n in range(1, len(c))}
         self._longest = len(long[0]) if long else 0
         self._normalise = normalise
+        # A conversation's texts come again with each of its turns.
+        self.text = lru_cache(maxsize=8192)(self._text)
 
     def __call__(self, value: Any) -> Any:
         """A JSON value with all its texts guarded, keys included: a model may have made them up."""
@@ -50,7 +53,7 @@ class Guard:
             return {self.text(key): self(item) for key, item in value.items()}
         return value
 
-    def text(self, text: str) -> str:
+    def _text(self, text: str) -> str:
         # Lone surrogates can come out of JSON; no tokeniser takes them.
         text = text.encode("utf-8", "replace").decode().translate(self._replaced)
         marked = self._edges(self._found.sub(rf"\1{MARK}", text))
