@@ -83,9 +83,11 @@ def read_settings(settings: dict[str, Any]) -> dict[str, Any]:
     """Command-line values as the fields of a config."""
     named = {key: settings.pop(key) for key in ("task", "problems", "answer", "task_options")}
     settings |= read_task(**named)
-    for key in ("model_options", "extra"):
+    for key in ("model_options", "extra", "executor_options"):
         if key in settings:
             settings[key] = read_options(settings[key])
+    if (address := settings.pop("address", None)) is not None:
+        settings["executor_options"]["address"] = address
     named = settings.pop("functions")
     no_functions = settings.pop("no_functions")
     settings["functions"] = () if no_functions else named or None

@@ -191,6 +191,12 @@ def rollout_options(split: str) -> Callable[[F], F]:
         click.option("--run", default="", help="The run's name. [default: made up]"),
         click.option("--limit", "-n", type=click.IntRange(1), help="So many problems."),
         click.option("--attempts", type=click.IntRange(1), default=1, show_default=True),
+        click.option(
+            "--until-both",
+            type=click.IntRange(1),
+            metavar="K",
+            help="A problem gets no more attempts once it has K correct and K incorrect chains.",
+        ),
         sampling_options,
         limit_options,
         click.option(
@@ -198,5 +204,19 @@ def rollout_options(split: str) -> Callable[[F], F]:
             "-j",
             type=click.IntRange(1),
             help="Chains in flight. [default: what suits the backend]",
+        ),
+        click.option(
+            "--executor",
+            default="local",
+            show_default=True,
+            help="What makes the chains: this process, or one that a plugin brings, such as ray.",
+        ),
+        click.option("--address", help="Where the executor's cluster is."),
+        click.option(
+            "--executor-option",
+            "executor_options",
+            multiple=True,
+            metavar="KEY=VALUE",
+            help="An option of the executor; may be repeated.",
         ),
     )
