@@ -14,10 +14,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from callsmith.calls import run_call
-from callsmith.chain import JSON, Call, Fault, Problem, Result
+from callsmith.chain import JSON, Call, Fault, Result
 from callsmith.functions import Context, Example, Function, format_call
 from callsmith.isolation import Workers
-from callsmith.testing.samples import Sampler, Unmade, texts_in
+from callsmith.testing.samples import Sampler, Unmade
 
 Progress = Callable[[str, int, int], None]
 """Told what is being tried, how many calls are done, and how many there will be."""
@@ -126,18 +126,15 @@ def unhelpful(fault: Fault) -> str:
 def _attempts(
     functions: Sequence[Function], count: int, seed: int, found: Mapping[str, Fuzzed]
 ) -> Iterator[_Attempt]:
-    words = texts_in([list(e.arguments.values()) for f in functions for e in f.examples])
     for original in functions:
         function = guarded(original)
-        sampler = Sampler(function, seed, words)
-        examples = [*function.examples, Example({}, Problem("?"))]
+        sampler = Sampler(function, functions, seed)
         try:
             for number in range(count):
-                example = examples[number % len(examples)]
-                yield _Attempt(function, sampler.valid(), example, again=not number % TWICE)
-            for number in range(count):
+                yield _Attempt(function, *sampler.valid(), again=not number % TWICE)
+            for _ in range(count):
                 arguments, wrong = sampler.invalid()
-                yield _Attempt(function, arguments, examples[number % len(examples)], wrong)
+                yield _Attempt(function, arguments, Example({}), wrong)
         except Unmade as reason:
             found[original.name].unmade = str(reason)
 

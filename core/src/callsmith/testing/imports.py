@@ -13,42 +13,12 @@ from pathlib import Path
 
 from callsmith.testing.report import Failed
 
-HEAVY = frozenset(
-    [
-        "torch",
-        "transformers",
-        "tensorflow",
-        "jax",
-        "sympy",
-        "z3",
-        "pandas",
-        "polars",
-        "numpy",
-        "scipy",
-        "sklearn",
-        "matplotlib",
-        "datasets",
-        "pyarrow",
-        "trl",
-        "peft",
-        "accelerate",
-        "ray",
-        "networkx",
-        "PIL",
-        "cv2",
-        "nltk",
-        "spacy",
-        "openai",
-        "anthropic",
-        "ollama",
-        "aiohttp",
-        "httpx",
-        "requests",
-        "boto3",
-        "langchain",
-        "langgraph",
-    ]
-)
+_HEAVY = """
+torch transformers tensorflow jax sympy z3 pandas polars numpy scipy sklearn matplotlib datasets
+pyarrow trl peft accelerate ray networkx PIL cv2 nltk spacy openai anthropic ollama aiohttp httpx
+requests boto3 langchain langgraph
+"""
+HEAVY = frozenset(_HEAVY.split())
 """Packages that a function imports when it is called, not when it is listed."""
 
 LIMIT = 60.0

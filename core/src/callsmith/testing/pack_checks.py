@@ -20,7 +20,7 @@ from callsmith.testing.report import Failed, Skipped, fail_if
 from callsmith.worker import MAX_REPLY
 
 MAX_IMPORT = 1.0
-"""Seconds of CPU that importing a pack may take: every command that lists functions waits for it."""
+"""Seconds of CPU that importing a pack may take: whatever lists functions waits for it."""
 
 
 @dataclass
@@ -54,7 +54,7 @@ class PackTrial:
             raise Skipped("it is in no module that a fresh process could import")
         if plugin:
             (entry,) = plugin.manager.get_plugins()
-            modules.insert(0, entry.__name__)  # type: ignore[attr-defined]
+            modules.insert(0, entry.__name__)
         cost = await asyncio.to_thread(measure_import, modules)
         slow = ", ".join(f"{name} {seconds:.2f} s" for name, seconds in cost.slowest)
         if cost.heavy:

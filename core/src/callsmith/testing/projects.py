@@ -139,4 +139,4 @@ class _FolderDistribution(metadata.Distribution):
         return None
 
     def locate_file(self, path: Any) -> Path:
-        return self._folder / path
+        return self._folder.joinpath(path)

@@ -23,7 +23,7 @@ def check_fit(prompts: dict[Dialect, Prompt], problem: Problem, context: int) ->
     shown = ", ".join(f"{size:,} in {dialect}" for dialect, size in sizes.items())
     if max(sizes.values()) > context * (1 - ROOM):
         raise Failed(
-            f"about {shown}: over {1 - ROOM:.0%} of {context:,}, which leaves too little for the work; "
+            f"about {shown}: over {1 - ROOM:.0%} of {context:,}, too little is left for the work; "
             "offer fewer functions, or say less of each"
         )
     return f"about {shown}"

@@ -29,7 +29,7 @@ class Skipped(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """A sentence, and whether it holds. ``why`` says what was seen: always where it did not pass."""
+    """A sentence, and whether it holds. ``why`` says what was seen, always if it did not pass."""
 
     name: str
     outcome: Outcome

@@ -7,13 +7,13 @@ keywords are those that pydantic writes; what a schema says beyond them is met b
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from copy import deepcopy
 from random import Random
 from typing import Any
 
-from callsmith.chain import JSON
-from callsmith.functions import Function
+from callsmith.chain import JSON, Problem
+from callsmith.functions import Example, Function
 
 NASTY_TEXTS = (
     "",
@@ -60,21 +60,10 @@ FORMATS: Mapping[str, tuple[str, ...]] = {
     "uri": ("http://example.org/", "file:///nowhere"),
     "uuid": ("00000000-0000-0000-0000-000000000000",),
 }
-PATTERNED = (
-    "0",
-    "1.5",
-    "-3",
-    "a",
-    "abc",
-    "A1",
-    "a_b",
-    "a-b",
-    "AB-12",
-    "12:30",
-    "#ffffff",
-    "a@b.co",
-)
+PATTERNED = ("0", "1.5", "-3", "a", "abc", "A1", "a_b", "a-b", "AB-12", "12:30", "#fff", "a@b.co")
 """Texts that are tried where a pattern is asked for, besides those of the examples."""
+
+SIGNS = "()[]{}+-*/^=<>,.;:!?'\"\\ 019xyz∀¬"
 
 TRIES = 200
 DEPTH = 4
@@ -85,44 +74,58 @@ class Unmade(Exception):
 
 
 class Sampler:
-    """Makes argument sets for one function. ``texts`` are words of its trade, to be twisted."""
+    """Makes argument sets for one function, in the words of its pack's examples, twisted."""
 
-    def __init__(self, function: Function, seed: object, texts: Iterable[str] = ()) -> None:
+    def __init__(self, function: Function, pack: Iterable[Function], seed: int) -> None:
         self.function = function
         self.random = Random(f"{seed} {function.qualified_name}")
-        self.examples = [dict(example.arguments) for example in function.examples]
-        self.texts = sorted({*texts, *texts_in(self.examples)})
+        self.examples = function.examples or (Example({}, Problem("?")),)
+        sets = [dict(example.arguments) for one in pack for example in one.examples]
+        # What arguments of this name are given elsewhere makes sense here more often than not.
+        self._values = {name: [s[name] for s in sets if name in s] for name in function.properties}
+        self._texts = sorted({text for text in _inside(sets) if isinstance(text, str)})
+        self._keys = sorted({key for s in sets for key in _keys_in(list(s.values()))})
 
-    def valid(self) -> dict[str, JSON]:
-        """Arguments that the schema allows. Raises Unmade if none were found."""
+    def valid(self) -> tuple[dict[str, JSON], Example]:
+        """Arguments that the schema allows, and the example whose problem and state go with them.
+
+        Raises Unmade if none were found.
+        """
         for _ in range(TRIES):
-            made = self._arguments()
+            example = self.random.choice(self.examples)
+            made = self._arguments(example)
             if not self.function.check(made):
-                return made
+                return made, example
         raise Unmade(f"none of {TRIES} argument sets made for {self.function.name} is valid")
 
     def invalid(self) -> tuple[dict[str, JSON], str]:
-        """Arguments with one that the schema does not allow, and its name."""
+        """Arguments of which the schema does not allow one, and its name.
+
+        Raises Unmade if none were found.
+        """
         for _ in range(TRIES):
-            made, name = self._broken(self.valid())
+            made, name = self._broken(self.valid()[0])
             if self.function.check(made):
                 return made, name
         raise Unmade(f"{self.function.name} allows any arguments")
 
     # ---- whole sets -----------------------------------------------------------------------------
 
-    def _arguments(self) -> dict[str, JSON]:
+    def _arguments(self, example: Example) -> dict[str, JSON]:
         properties, random = self.function.properties, self.random
-        if self.examples and random.random() < 0.5:
+        if example.arguments and random.random() < 0.6:
             # An example with one argument changed: what is next to sense goes deepest.
-            made = deepcopy(random.choice(self.examples))
-            names = [random.choice(list(properties))] if properties else []
+            made = deepcopy(dict(example.arguments))
+            names = [random.choice(list(properties))]
         else:
             made = {}
             required = self.function.required
             names = [name for name in properties if name in required or random.random() < 0.5]
         for name in names:
-            made[name] = self.value(properties[name])
+            if self._values[name] and random.random() < 0.4:
+                made[name] = deepcopy(random.choice(self._values[name]))
+            else:
+                made[name] = self.value(properties[name])
         return made
 
     def _broken(self, made: dict[str, JSON]) -> tuple[dict[str, JSON], str]:
@@ -216,24 +219,25 @@ class Sampler:
             number = round(number / step) * step
         if whole:
             # JSON calls 4.0 a whole number, too.
-            return (
-                float(int(number)) if abs(number) < 2**53 and random.random() < 0.1 else int(number)
-            )
+            as_float = abs(number) < 2**53 and random.random() < 0.1
+            return float(int(number)) if as_float else int(number)
         return number
 
     def _text(self, schema: Mapping[str, Any], depth: int) -> str:
         random = self.random
-        low, high = schema.get("minLength", 0), schema.get("maxLength", 100_000)
+        low: int = schema.get("minLength", 0)
+        high: int = schema.get("maxLength", 100_000)
         if pattern := schema.get("pattern"):
             found = [
                 text
-                for text in (*self.texts, *PATTERNED)
+                for text in (*self._texts, *PATTERNED)
                 if low <= len(text) <= high and re.search(pattern, text)
             ]
             if not found:
                 raise Unmade(f"no text was found that matches {pattern!r}: an example would help")
             return random.choice(found)
-        if (form := schema.get("format")) in FORMATS and random.random() < 0.8:
+        form = schema.get("format", "")
+        if form in FORMATS and random.random() < 0.8:
             return random.choice(FORMATS[form])
         text = random.choice(NASTY_TEXTS) if random.random() < 0.3 else self._word()
         text = text[:high]
@@ -242,19 +246,15 @@ class Sampler:
     def _word(self) -> str:
         """Words of the trade: as they are, cut, doubled, joined, or with a sign changed."""
         random = self.random
-        if not self.texts:
-            return "".join(
-                random.choice("abcxyz 019+-*/=().,") for _ in range(random.randint(0, 20))
-            )
-        text, other = random.choice(self.texts), random.choice(self.texts)
+        if not self._texts:
+            return "".join(random.choices("abcxyz 019+-*/=().,", k=random.randint(0, 20)))
+        text, other = random.choice(self._texts), random.choice(self._texts)
         at = random.randint(0, len(text))
-        twists: tuple[Callable[[], str], ...] = (
+        twists: Sequence[Callable[[], str]] = (
             lambda: text,
             lambda: text[:at],
             lambda: text[:at] + other[random.randint(0, len(other)) :],
-            lambda: (
-                text[:at] + random.choice("()[]{}+-*/^=<>,.;:!?'\"\\ 019xyz∀¬") + text[at + 1 :]
-            ),
+            lambda: text[:at] + random.choice(SIGNS) + text[at + 1 :],
             lambda: f"({text}) {random.choice(('+', '*', '=', 'and', '->', '^'))} ({other})",
         )
         return random.choice(twists)()
@@ -264,11 +264,8 @@ class Sampler:
         first = schema.get("prefixItems", ())
         low = max(schema.get("minItems", 0), len(first))
         high = schema.get("maxItems", len(first) if schema.get("items") is False else low + 4)
-        count = (
-            low
-            if depth <= 0
-            else random.choice((low, min(high, low + 3), random.randint(low, high)))
-        )
+        most = low if depth <= 0 else random.choice((low, min(high, low + 3), high))
+        count = random.randint(low, most)
         made: list[JSON] = []
         for at in range(count):
             item = first[at] if at < len(first) else schema.get("items", {})
@@ -293,10 +290,6 @@ class Sampler:
                 made.setdefault(name, self.value(more, depth - 1))
         return made
 
-    @property
-    def _keys(self) -> list[str]:
-        return [key for value in _inside(self.examples) if isinstance(value, dict) for key in value]
-
     def _anything(self, depth: int) -> JSON:
         random = self.random
         kind = random.choice(("null", "boolean", "number", "string", "array", "object"))
@@ -317,11 +310,6 @@ class Sampler:
     }
 
 
-def texts_in(value: JSON) -> list[str]:
-    """All texts within a value."""
-    return [text for text in _inside(value) if isinstance(text, str)]
-
-
 def _inside(value: JSON) -> Iterable[JSON]:
     yield value
     if isinstance(value, list | tuple):
@@ -330,6 +318,12 @@ def _inside(value: JSON) -> Iterable[JSON]:
     elif isinstance(value, dict):
         for item in value.values():
             yield from _inside(item)
+
+
+def _keys_in(value: JSON) -> Iterable[str]:
+    for inner in _inside(value):
+        if isinstance(inner, dict):
+            yield from inner
 
 
 def _nests(schema: Mapping[str, Any]) -> bool:

@@ -1,10 +1,10 @@
-"""The conformance kit for tasks: all that callsmith relies on, tried on anybody's, with no model."""
+"""The conformance kit for tasks: all that callsmith relies on, tried with no model."""
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import islice
 
 from callsmith.agent import solve, worked_examples
@@ -58,7 +58,7 @@ def check_task(
         checks = []
         for number, (name, check) in enumerate(TASK_CHECKS.items()):
             progress(name, number, len(TASK_CHECKS))
-            checks.append(await run_check(name, lambda check=check: check(trial), SECONDS))
+            checks.append(await run_check(name, partial(check, trial), SECONDS))
         return Report(f"task {found.name}, split {trial.split}", tuple(checks))
 
     assert trial.problems
