@@ -30,6 +30,7 @@ COMMANDS = {
     "functions": "List functions, or show how one is used.",
     "tasks": "List tasks, or show one with sample problems.",
     "check-task": "Check a task's verifier and references, with no model.",
+    "check-pack": "Check a function pack and its plugin's tasks, with no model.",
 }
 """Command to its line in the help; the module is named like it."""
 

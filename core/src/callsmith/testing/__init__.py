@@ -10,7 +10,7 @@ A test of a backend, whole::
         report.raise_if_failed()
 
 `check_pack`, for function packs and the tasks that come with them, is as short, and needs no
-``await``. `check_task` does a task alone.
+``await``. `check_task` does a task alone, `check_trainer` a trainer.
 
 `check_backend` tries a backend with a real model, and against a `FaultServer`, which does what real
 servers do on bad days. `ScriptedBackend` is a model that says what the test tells it to.
@@ -25,6 +25,7 @@ from callsmith.testing.openai_wire import OpenAIWire
 from callsmith.testing.packs import check_pack
 from callsmith.testing.report import Check, Report
 from callsmith.testing.tasks import check_task
+from callsmith.testing.trainers import check_trainer
 from callsmith.testing.wires import Sent, Wire
 
 __all__ = [
@@ -43,5 +44,6 @@ __all__ = [
     "check_backend",
     "check_pack",
     "check_task",
+    "check_trainer",
     "echo",
 ]

@@ -9,7 +9,7 @@ from __future__ import annotations
 from functools import partial
 from pathlib import Path
 
-from callsmith.errors import DataError
+from callsmith.errors import DataError, describe
 from callsmith.functions import FunctionPack
 from callsmith.testing.fuzz import Progress
 from callsmith.testing.pack_checks import PACK_CHECKS, PackTrial, task_names
@@ -62,4 +62,7 @@ def _check_task(name: str, trial: PackTrial) -> list[Check]:
     except DataError as error:  # most often a data set that is not here
         way_out = f"callsmith check-task {name} -O KEY=VALUE"
         return [Check(f"task {name}", "skipped", f"{error}; try {way_out}")]
+    except Exception as error:
+        why = f"it raised {type(error).__name__}: {describe(error)}"
+        return [Check(f"task {name}", "failed", why)]
     return [Check(f"task {name}: {c.name}", c.outcome, c.why) for c in report.checks]

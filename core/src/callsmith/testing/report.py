@@ -108,15 +108,21 @@ async def run_check(name: str, check: Callable[[], Awaitable[str | None]], secon
         await asyncio.wait({task}, timeout=seconds)
         if not task.done():
             return Check(name, "failed", f"it was not over within {seconds:g} seconds")
-        seen = task.result()
+        return make_check(name, task.result)
+    finally:
+        task.cancel()
+
+
+def make_check(name: str, check: Callable[[], str | None]) -> Check:
+    """Make one check, which may return what it saw. What raises has failed."""
+    try:
+        seen = check()
     except Skipped as reason:
         return Check(name, "skipped", str(reason))
     except Failed as reason:
         return Check(name, "failed", str(reason))
     except Exception as error:
         return Check(name, "failed", f"it raised {type(error).__name__}: {describe(error)}")
-    finally:
-        task.cancel()
     return Check(name, "passed", seen or "")
 
 
