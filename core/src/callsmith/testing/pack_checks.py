@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from callsmith.chain import Dialect, Problem
@@ -12,7 +12,7 @@ from callsmith.control import answer_function, reasoning
 from callsmith.dialects import Prompt
 from callsmith.functions import Function
 from callsmith.isolation import Workers
-from callsmith.testing.fuzz import MAX_STOPPED, Fuzzed, Progress, fuzz, guarded, outcome
+from callsmith.testing.fuzz import Fuzzed, Progress, fuzz, guarded, outcome
 from callsmith.testing.imports import measure_import
 from callsmith.testing.projects import FoundPack
 from callsmith.testing.prompts import DIALECTS, check_fit
@@ -109,16 +109,14 @@ class PackTrial:
 
     async def check_survival(self) -> str:
         fuzzed = await self.fuzzed()
-        findings = [f"{finding}" for one in fuzzed.values() for finding in one.broken]
-        unmade = [one.unmade for one in fuzzed.values() if one.unmade]
+        findings = _a_few(one.broken for one in fuzzed.values())
         for name, one in fuzzed.items():
-            if one.stopped > max(2, MAX_STOPPED * one.valid):
-                findings.append(
-                    f"{name} was stopped at its limits {one.stopped:,} times in {one.valid:,}"
-                )
-            if not one.valid:
+            if one.stopped_too_often:
+                findings.append(f"{name} was stopped at its limits {one.stopped} times: no more")
+            elif not one.valid:
                 findings.append(f"{name} was never called: {one.unmade}")
-        fail_if(findings)
+        fail_if(findings, most=20)
+        unmade = [one.unmade for one in fuzzed.values() if one.unmade]
         valid = sum(one.valid for one in fuzzed.values())
         invalid = sum(one.invalid for one in fuzzed.values())
         stopped = sum(one.stopped for one in fuzzed.values())
@@ -128,12 +126,12 @@ class PackTrial:
 
     async def check_results(self) -> str:
         fuzzed = await self.fuzzed()
-        fail_if([finding for one in fuzzed.values() for finding in one.unfit])
+        fail_if(_a_few(one.unfit for one in fuzzed.values()), most=20)
         return f"under {MAX_REPLY:,} characters of JSON"
 
     async def check_faults(self) -> str:
         fuzzed = await self.fuzzed()
-        fail_if([finding for one in fuzzed.values() for finding in one.unhelpful])
+        fail_if(_a_few(one.unhelpful for one in fuzzed.values()), most=20)
         return ""
 
     async def check_repeats(self) -> str:
@@ -150,8 +148,8 @@ class PackTrial:
                             findings.append(f"{function.name} gave two different results")
         if self.calls:
             fuzzed = await self.fuzzed()
-            findings += [finding for one in fuzzed.values() for finding in one.unsteady]
-        fail_if(list(dict.fromkeys(findings)))
+            findings += _a_few(one.unsteady for one in fuzzed.values())
+        fail_if(list(dict.fromkeys(findings)), most=20)
         return ""
 
     async def check_names(self) -> str:
@@ -190,6 +188,11 @@ class PackTrial:
         return check_fit(prompts, Problem("?"), self.context)
 
 
+def _a_few(findings: Iterable[list[str]]) -> list[str]:
+    """The first findings of each function: more of them say no more."""
+    return [finding for found in findings for finding in dict.fromkeys(found[:2])]
+
+
 PackCheck = Callable[[PackTrial], Awaitable[str]]
 
 PACK_CHECKS: Mapping[str, PackCheck] = {
@@ -205,8 +208,3 @@ PACK_CHECKS: Mapping[str, PackCheck] = {
     "the same problem, state and arguments give the same result": PackTrial.check_repeats,
 }
 """In the order that they are made."""
-
-
-def task_names(found: FoundPack) -> Sequence[str]:
-    """The tasks that the pack's plugin provides beside it."""
-    return sorted(found.plugin.targets["tasks"]) if found.plugin else ()

@@ -6,13 +6,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
 from callsmith.errors import DataError, describe
 from callsmith.functions import FunctionPack
 from callsmith.testing.fuzz import Progress
-from callsmith.testing.pack_checks import PACK_CHECKS, PackTrial, task_names
+from callsmith.testing.pack_checks import PACK_CHECKS, PackCheck, PackTrial
 from callsmith.testing.projects import find_pack
 from callsmith.testing.report import Check, Report, run_check
 from callsmith.testing.tasks import check_task
@@ -37,21 +39,39 @@ def check_pack(
     argument sets, drawn by ``seed``. ``context`` is what the smallest model that the pack is meant
     for can read, in tokens. Raises PluginError if there is no such pack, or it can't be used.
     """
+    checks: list[Check] = []
+    with open_trial(pack, fuzz=fuzz, seed=seed, context=context, progress=progress) as trial:
+        for name, make in checks_of(trial).items():
+            progress(name, 0, 0)
+            checks += make()
+    return Report(f"pack {trial.found.name}".strip(), tuple(checks))
+
+
+@contextmanager
+def open_trial(
+    pack: FunctionPack | str | Path,
+    *,
+    fuzz: int = 1_000,
+    seed: int = 0,
+    context: int = 8192,
+    progress: Progress = lambda what, done, total: None,
+) -> Iterator[PackTrial]:
+    """A pack on trial; arguments and errors are those of `check_pack`."""
     with find_pack(pack) as found:
-        trial = PackTrial(found, fuzz, seed, context, progress)
+        yield PackTrial(found, fuzz, seed, context, progress)
 
-        async def check_all() -> list[Check]:
-            checks = []
-            for name, check in PACK_CHECKS.items():
-                progress(name, 0, 0)
-                checks.append(await run_check(name, partial(check, trial), SECONDS))
-            return checks
 
-        checks = run_to_end(check_all())
-        for name in task_names(found):
-            progress(f"task {name}", 0, 0)
-            checks += _check_task(name, trial)
-    return Report(f"pack {found.name}".strip(), tuple(checks))
+def checks_of(trial: PackTrial) -> Mapping[str, Callable[[], list[Check]]]:
+    """What is to be checked, by its name: one check of the pack, or all those of a task."""
+    made: dict[str, Callable[[], list[Check]]] = {
+        name: partial(_check, name, check, trial) for name, check in PACK_CHECKS.items()
+    }
+    tasks = sorted(trial.found.plugin.targets["tasks"]) if trial.found.plugin else ()
+    return made | {f"task {name}": partial(_check_task, name, trial) for name in tasks}
+
+
+def _check(name: str, check: PackCheck, trial: PackTrial) -> list[Check]:
+    return [run_to_end(run_check(name, lambda: check(trial), SECONDS))]
 
 
 def _check_task(name: str, trial: PackTrial) -> list[Check]:

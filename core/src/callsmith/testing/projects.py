@@ -83,6 +83,8 @@ def _of_file(file: Path) -> FoundPack:
         module = importlib.import_module(file.stem)
     except Exception as error:
         raise PluginError(f"{file} can't be imported: {describe(error)}") from error
+    if Path(module.__file__ or "").resolve() != file.resolve():
+        raise PluginError(f"{file} has the name of another module, {module.__name__}: rename it")
     found = [value for value in vars(module).values() if isinstance(value, Function)]
     if not found:
         raise PluginError(f"{file} has no functions: write @function above each")

@@ -83,6 +83,7 @@ class Sampler:
         sets = [dict(example.arguments) for one in pack for example in one.examples]
         # What arguments of this name are given elsewhere makes sense here more often than not.
         self._values = {name: [s[name] for s in sets if name in s] for name in function.properties}
+        self._made: list[dict[str, JSON]] = []
         self._texts = sorted({text for text in _inside(sets) if isinstance(text, str)})
         self._keys = sorted({key for s in sets for key in _keys_in(list(s.values()))})
 
@@ -95,6 +96,7 @@ class Sampler:
             example = self.random.choice(self.examples)
             made = self._arguments(example)
             if not self.function.check(made):
+                self._made = [*self._made[-99:], made]
                 return made, example
         raise Unmade(f"none of {TRIES} argument sets made for {self.function.name} is valid")
 
@@ -104,7 +106,8 @@ class Sampler:
         Raises Unmade if none were found.
         """
         for _ in range(TRIES):
-            made, name = self._broken(self.valid()[0])
+            whole = self.random.choice(self._made) if self._made else self.valid()[0]
+            made, name = self._broken(deepcopy(whole))
             if self.function.check(made):
                 return made, name
         raise Unmade(f"{self.function.name} allows any arguments")
