@@ -6,8 +6,9 @@ import asyncio
 import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import TypeAlias
 
-from callsmith.chain import Dialect, Problem
+from callsmith.chain import JSON, Dialect, Problem, Result
 from callsmith.control import answer_function, reasoning
 from callsmith.dialects import Prompt
 from callsmith.functions import Function
@@ -23,6 +24,10 @@ MAX_IMPORT = 1.0
 """Seconds of CPU that importing a pack may take: whatever lists functions waits for it."""
 
 
+Outcome: TypeAlias = tuple[Function, Result, JSON]
+"""What an example's function gave, and the state that it left."""
+
+
 @dataclass
 class PackTrial:
     """A pack on trial: what was found, and how hard it is tried."""
@@ -33,6 +38,7 @@ class PackTrial:
     context: int
     progress: Progress
     _fuzzed: dict[str, Fuzzed] = field(default_factory=dict)
+    _outcomes: list[Outcome] = field(default_factory=list)
 
     @property
     def functions(self) -> list[Function]:
@@ -45,6 +51,12 @@ class PackTrial:
         if not self._fuzzed:
             self._fuzzed = await fuzz(self.functions, self.calls, self.seed, self.progress)
         return self._fuzzed
+
+    async def examples_run(self) -> list[Outcome]:
+        """What the examples give, which are run once."""
+        if not self._outcomes:
+            (self._outcomes,) = await _run_examples(self.functions, 1)
+        return self._outcomes
 
     # ---- the checks -----------------------------------------------------------------------------
 
@@ -96,14 +108,11 @@ class PackTrial:
 
     async def check_examples(self) -> str:
         findings = []
-        async with Workers(1) as workers:
-            for function in map(guarded, self.functions):
-                for example in function.examples:
-                    result, _ = await outcome(function, example.arguments, example, workers)
-                    if result.fault:
-                        findings.append(f"{result.fault.kind}: {result.fault.message}")
-                    elif result.note:
-                        findings.append(f"{function.name} gives an example too long to be shown")
+        for function, result, _ in await self.examples_run():
+            if result.fault:
+                findings.append(f"{result.fault.kind}: {result.fault.message}")
+            elif result.note:
+                findings.append(f"{function.name} gives an example too long to be shown")
         fail_if(findings)
         return ""
 
@@ -135,20 +144,16 @@ class PackTrial:
         return ""
 
     async def check_repeats(self) -> str:
-        findings, tried = [], 0
-        for _ in range(2):
-            # Two processes, so that nothing can be remembered from the first.
-            async with Workers(1) as first, Workers(1) as second:
-                for function in map(guarded, self.functions):
-                    for example in function.examples:
-                        a = await outcome(function, example.arguments, example, first)
-                        b = await outcome(function, example.arguments, example, second)
-                        tried += 1
-                        if (a[0].value, a[1]) != (b[0].value, b[1]):
-                            findings.append(f"{function.name} gave two different results")
+        # In another process, and there twice: neither may remember anything.
+        first, *again = await self.examples_run(), *await _run_examples(self.functions, 2)
+        findings = [
+            f"{function.name} gave two different results"
+            for other in again
+            for (function, *a), (_, *b) in zip(first, other, strict=True)
+            if (a[0].value, a[1]) != (b[0].value, b[1])
+        ]
         if self.calls:
-            fuzzed = await self.fuzzed()
-            findings += _a_few(one.unsteady for one in fuzzed.values())
+            findings += _a_few(one.unsteady for one in (await self.fuzzed()).values())
         fail_if(list(dict.fromkeys(findings)), most=20)
         return ""
 
@@ -186,6 +191,19 @@ class PackTrial:
             dialect: Prompt("Solve the problem.", offered, dialect=dialect) for dialect in DIALECTS
         }
         return check_fit(prompts, Problem("?"), self.context)
+
+
+async def _run_examples(functions: Iterable[Function], times: int) -> list[list[Outcome]]:
+    """Run all examples so many times, in one process."""
+    async with Workers(1) as workers:
+        return [
+            [
+                (function, *await outcome(function, example.arguments, example, workers))
+                for function in map(guarded, functions)
+                for example in function.examples
+            ]
+            for _ in range(times)
+        ]
 
 
 def _a_few(findings: Iterable[list[str]]) -> list[str]:
