@@ -11,6 +11,7 @@ import pytest
 from click import Group
 
 from callsmith.cli import COMMANDS, callsmith
+from callsmith.testing.pack_checks import PACK_CHECKS
 
 ROOT = Path(__file__).parent.parent
 
@@ -19,8 +20,9 @@ def code_blocks(page: Path) -> list[str]:
     return re.findall(r"```python\n(.*?)```", page.read_text(encoding="utf-8"), flags=re.DOTALL)
 
 
-def test_the_readme_imports_what_there_is() -> None:
-    blocks = code_blocks(ROOT / "README.md")
+@pytest.mark.parametrize("page", ["README.md", "docs/checking.md"])
+def test_a_page_imports_what_there_is(page: str) -> None:
+    blocks = code_blocks(ROOT / page)
     assert len(blocks) >= 2
     for block in blocks:
         for node in ast.walk(ast.parse(block)):
@@ -35,6 +37,12 @@ def test_the_architecture_page_names_every_module_of_the_core_and_no_other() -> 
     modules = {path.name for path in core.glob("*.py") if not path.name.startswith("__")}
     table = page[page.index("| file | holds |") : page.index("Everything else is a plugin")]
     assert set(re.findall(r"`(\w+\.py)`", table)) == modules
+
+
+def test_the_page_on_checking_names_every_check_of_a_pack() -> None:
+    page = (ROOT / "docs" / "checking.md").read_text(encoding="utf-8")
+    for name in PACK_CHECKS:
+        assert f"| {name} |" in page
 
 
 @pytest.mark.parametrize("name", COMMANDS)

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import itertools
 import json
-import random
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -10,12 +9,10 @@ import pytest
 
 from callsmith.backends import Previous
 from callsmith.chain import Call, Chain, Fault, Problem, Result, Step
-from callsmith.control import answer_function
 from callsmith.errors import DataError
 from callsmith.functions import function
-from callsmith.isolation import Workers
 from callsmith.jsonl import JsonlTask, read_jsonl
-from callsmith.tasks import BaseTask, Task, Verdict, check_task, problems_of
+from callsmith.tasks import BaseTask, Task, Verdict, problems_of
 from callsmith.verifiers import LabelVerifier, NumberVerifier
 
 
@@ -237,73 +234,3 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
         JsonlTask(write(tmp_path / "empty.jsonl"))
     with pytest.raises(DataError, match="can't be compared as 'float'"):
         JsonlTask(write(tmp_path / "good.jsonl", GOOD), "float")  # type: ignore[arg-type]
-
-
-# ---- checking -----------------------------------------------------------------------------------
-
-
-async def check(task: BaseTask, **options: object):
-    functions = {"add": add, "answer": answer_function(task.answer)}
-    async with Workers() as workers:
-        return await check_task(task, functions, workers, split="train", **options)
-
-
-async def test_a_sound_task_passes() -> None:
-    report = await check(Sums())
-    assert report.ok
-    assert (report.problems, report.references, report.references_correct) == (5, 5, 5)
-    assert report.corrupted > 20
-    assert (await check(Sums(), limit=2)).problems == 2
-
-
-async def test_a_verifier_that_accepts_anything_is_found() -> None:
-    class Lenient(Sums):
-        def judge(self, problem: Problem, chain: Chain) -> Verdict:
-            return Verdict(True)
-
-    findings = (await check(Lenient())).findings
-    assert any("is judged correct in 'What is 1 + 1?'" in finding for finding in findings)
-    assert any("no answer to 'What is 1 + 1?'" in finding for finding in findings)
-
-
-async def test_a_gold_answer_that_is_refused_is_found() -> None:
-    class Wordy(Sums):
-        def problems(self, split: str) -> Iterator[Problem]:
-            yield Problem("What is 1 + 1?", "two", meta={"n": 1})
-
-    findings = (await check(Wordy())).findings
-    assert "the gold answer of 'What is 1 + 1?' is judged wrong: 'two' is not a number" in findings
-    assert "none of 1 reference chains gives the gold answer" in findings
-
-
-async def test_splits_that_share_problems_are_found() -> None:
-    class Leaking(Sums):
-        def problems(self, split: str) -> Iterator[Problem]:
-            problems = list(super().problems("train"))
-            random.Random(split).shuffle(problems)
-            return iter(problems[:4])
-
-    (finding,) = (await check(Leaking())).findings
-    assert finding.startswith("train and test share ")
-
-
-async def test_a_reference_chain_with_a_fault_is_found() -> None:
-    class Faulty(Sums):
-        def reference(self, problem: Problem) -> Sequence[Call]:
-            first, last = super().reference(problem)
-            return [Call("added"), first, last] if problem.meta["n"] == 3 else [first, last]
-
-    report = await check(Faulty())
-    (finding,) = report.findings
-    assert "the reference chain of 'What is 3 + 3?' has a fault: there is no function" in finding
-    assert report.references_correct == 5
-
-
-async def test_problems_without_a_reference_chain_are_passed_over() -> None:
-    class Partly(Sums):
-        def reference(self, problem: Problem) -> Sequence[Call]:
-            return super().reference(problem) if problem.meta["n"] < 2 else []
-
-    report = await check(Partly())
-    assert report.ok
-    assert (report.problems, report.references) == (5, 2)

@@ -45,7 +45,7 @@ class Limits:
     the same result; ``idle`` how many turns in a row may have no call.
     """
 
-    steps: int = 16
+    steps: int = 24
     calls: int = 64
     tokens: int = 16_384
     seconds: float = 600.0

@@ -77,7 +77,7 @@ class RolloutConfig(PromptConfig):
     stop: tuple[str, ...] = ()
     extra: Mapping[str, JSON] = field(default_factory=dict)
     constrain: bool = False
-    steps: int = 16
+    steps: int = 24
     calls: int = 64
     tokens: int = 16_384
     seconds: float = 600.0

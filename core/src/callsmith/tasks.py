@@ -1,26 +1,21 @@
 """Tasks: problems by split, the functions they are solved with, and how an answer is judged.
 
 A task is anything with the attributes of `Task`; `BaseTask` fills in what most have in common.
-`check_task` tells a task's author what is wrong with it, with no model. How answers are compared
-is in `verifiers`, tasks from a file in `jsonl`.
+`callsmith.testing.check_task` tells its author what is wrong with one. How answers are compared is
+in `verifiers`, tasks from a file in `jsonl`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from difflib import get_close_matches
 from itertools import islice
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, runtime_checkable
+from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 from callsmith.chain import JSON, Call, Chain, Problem, Stop, Verdict, digest
 from callsmith.errors import DataError
 from callsmith.functions import Function
-from callsmith.numerals import shorten
 from callsmith.verifiers import ExactVerifier, Verifier
-
-if TYPE_CHECKING:
-    from callsmith.isolation import Workers
 
 FunctionRef: TypeAlias = str | Function
 """A qualified name (``math.add``), a whole pack (``math``), a file (``my.py``), or a Function."""
@@ -137,116 +132,3 @@ def _once(problems: Iterable[Problem]) -> Iterator[Problem]:
         if problem.key not in seen:
             seen.add(problem.key)
             yield problem
-
-
-# ---- checking -----------------------------------------------------------------------------------
-
-MAX_OVERLAP = 20_000
-"""Problems of each split that are compared with the others: some tasks make them without end."""
-
-
-@dataclass(frozen=True)
-class CheckReport:
-    """What `check_task` tried, and what it found wrong: one sentence each, none if all is well.
-
-    ``corrupted`` counts the wrong answers tried, ``references`` the reference chains run, and
-    ``references_correct`` those that gave the gold answer: not every data set's annotations do.
-    """
-
-    task: str
-    split: str
-    problems: int
-    corrupted: int
-    references: int
-    references_correct: int
-    findings: tuple[str, ...]
-
-    @property
-    def ok(self) -> bool:
-        return not self.findings
-
-
-async def check_task(
-    task: Task,
-    functions: Mapping[str, Function],
-    workers: Workers,
-    *,
-    split: str,
-    limit: int | None = 100,
-) -> CheckReport:
-    """Check a task on the first problems of a split, with no model.
-
-    Gold answers must be judged correct; corrupted ones, and chains that did not answer, must not;
-    no problem of the split may be in another; reference chains, run with the real ``functions``
-    (the task's, by the names that a model sees), must have no fault, and not all be wrong. Raises
-    DataError if there is no such split, or nothing in it.
-    """
-    problems = problems_of(task, split, limit)
-    findings: list[str] = []
-    verifier: Verifier = getattr(task, "verifier", ExactVerifier())
-    corrupted = 0
-    for problem in problems:
-        wrong = verifier.corrupted(problem.gold)
-        corrupted += len(wrong)
-        findings += _check_judge(task, problem, wrong)
-    findings += _check_splits(task, split)
-    chains: list[Chain] = []
-    reference = getattr(task, "reference", None)
-    if reference:
-        # Some problems of a data set may have no annotations to make calls of: an empty plan.
-        planned = [problem for problem in problems if reference(problem)]
-        chains = await _run_references(task, planned, functions, workers)
-    correct = sum(task.judge(chain.problem, chain).correct for chain in chains)
-    findings += [
-        f"the reference chain of {_named(chain.problem)} has a fault: {chain.faults[0].message}"
-        for chain in chains
-        if chain.faults
-    ]
-    if chains and not correct:
-        findings.append(f"none of {len(chains)} reference chains gives the gold answer")
-    return CheckReport(
-        task.name, split, len(problems), corrupted, len(chains), correct, tuple(findings)
-    )
-
-
-def _check_judge(task: Task, problem: Problem, wrong: Iterable[JSON]) -> Iterator[str]:
-    def judge(answer: JSON, stop: Stop = "answer") -> Verdict:
-        return task.judge(problem, Chain(problem, stop=stop, answer=answer))
-
-    verdict = judge(problem.gold)
-    if not verdict.correct:
-        yield f"the gold answer of {_named(problem)} is judged wrong: {verdict.reason}"
-    if judge(None, stop="steps").correct:
-        yield f"no answer to {_named(problem)} is judged correct"
-    for answer in wrong:
-        if judge(answer).correct:
-            gold = shorten(problem.gold)
-            yield f"{shorten(answer)} for {gold} is judged correct in {_named(problem)}"
-
-
-def _check_splits(task: Task, split: str) -> Iterator[str]:
-    def keys(split: str) -> dict[str, Problem]:
-        return {problem.key: problem for problem in islice(task.problems(split), MAX_OVERLAP)}
-
-    own = keys(split)
-    for other in task.splits:
-        shared = own.keys() & keys(other).keys() if other != split else set()
-        if shared:
-            example = _named(own[min(shared)])
-            yield f"{split} and {other} share {len(shared)} problems, such as {example}"
-
-
-async def _run_references(
-    task: Task, problems: Iterable[Problem], functions: Mapping[str, Function], workers: Workers
-) -> list[Chain]:
-    from callsmith.agent import solve
-    from callsmith.backends import open_reference
-    from callsmith.dialects import Prompt
-
-    backend = open_reference("", task=task)
-    prompt = Prompt(task.instructions, functions, dialect="native")
-    return [await solve(problem, backend, prompt, workers) for problem in problems]
-
-
-def _named(problem: Problem) -> str:
-    return problem.id or shorten(problem.question)

@@ -33,7 +33,7 @@ class Verifier(Protocol):
     """Compares answers with gold answers. Neither method ever raises.
 
     ``answer`` is the JSON Schema of the answers worth comparing. ``corrupted`` makes wrong answers
-    of a gold one, for `tasks.check_task`.
+    of a gold one, for `testing.check_task`.
     """
 
     @property

@@ -16,7 +16,8 @@ from callsmith.dialects import Prompt
 from callsmith.errors import DataError
 from callsmith.functions import Function
 from callsmith.isolation import Workers
-from callsmith.tasks import check_task, problems_of
+from callsmith.tasks import problems_of
+from callsmith.testing import check_task
 from callsmith_logic.folio import FOLIO
 from callsmith_logic.pack import pack
 
@@ -224,7 +225,7 @@ def test_an_answer_is_judged_in_its_usual_spellings() -> None:
     assert not FOLIO().judge(problem, Chain(problem, stop="answer", answer="True")).correct
 
 
-async def test_folio_s_own_file_is_read_whole(data: Path) -> None:
+def test_folio_s_own_file_is_read_whole(data: Path) -> None:
     if not (data / "folio" / "train.jsonl").is_file():
         pytest.skip(f"FOLIO is not in {data}")
     task = FOLIO(data)
@@ -233,6 +234,4 @@ async def test_folio_s_own_file_is_read_whole(data: Path) -> None:
     assert not told(task, "train") & told(task, "validation")
     malformed = {p.meta["story"] for p in (*train, *validation) if p.meta["malformed"]}
     assert len(malformed) == 11
-    async with Workers() as workers:
-        report = await check_task(task, functions(), workers, split="validation", limit=None)
-    assert report.findings == ()
+    check_task(task, split="validation", limit=None).raise_if_failed()

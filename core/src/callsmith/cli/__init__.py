@@ -31,6 +31,7 @@ COMMANDS = {
     "tasks": "List tasks, or show one with sample problems.",
     "new-pack": "Begin a package of functions of your own.",
     "check-task": "Check a task's verifier and references, with no model.",
+    "check-pack": "Check a function pack and its plugin's tasks, with no model.",
 }
 """Command to its line in the help; the module is named like it."""
 

@@ -154,7 +154,7 @@ limit_options = _stacked(
     click.option(
         "--steps",
         type=click.IntRange(1),
-        default=16,
+        default=24,
         show_default=True,
         help="Turns in one chain, at most.",
     ),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -210,6 +210,18 @@ class _TrainingProgress:
             completed=metrics.get("step", 0),
             facts=" · ".join(facts),
         )
+
+
+@contextmanager
+def check_progress(label: str, quiet: bool = False) -> Iterator[Callable[[str, int, int], None]]:
+    """Show what a conformance kit tries."""
+    with _bar(quiet) as progress:
+        bar = progress.add_task(escape(label), total=None, facts="")
+
+        def on_check(what: str, done: int, total: int) -> None:
+            progress.update(bar, total=total or None, completed=done, facts=escape(what))
+
+        yield on_check
 
 
 class _Bar(Progress):

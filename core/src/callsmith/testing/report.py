@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import io
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
+from textwrap import indent
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from callsmith.errors import describe
@@ -28,7 +29,7 @@ class Skipped(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """A sentence, and whether it holds. ``why`` says what was seen, where it did not pass."""
+    """A sentence, and whether it holds. ``why`` says what was seen, always if it did not pass."""
 
     name: str
     outcome: Outcome
@@ -41,6 +42,11 @@ class Report:
 
     subject: str
     checks: tuple[Check, ...]
+
+    @property
+    def ok(self) -> bool:
+        """Whether no check failed."""
+        return not self.failed
 
     @property
     def passed(self) -> tuple[Check, ...]:
@@ -68,7 +74,7 @@ class Report:
     def raise_if_failed(self) -> None:
         """Raises AssertionError with each check that failed, and why."""
         if self.failed:
-            lines = [f"  {check.name}\n    {check.why}" for check in self.failed]
+            lines = [f"  {check.name}\n{indent(check.why, '    ')}" for check in self.failed]
             raise AssertionError("\n".join([self.summary, *lines]))
 
     def __rich__(self) -> Table:
@@ -92,24 +98,39 @@ class Report:
         return page.getvalue()
 
 
-async def run_check(name: str, check: Callable[[], Awaitable[None]], seconds: float) -> Check:
-    """Make one check. What hangs longer than ``seconds``, or raises, has failed."""
+async def run_check(name: str, check: Callable[[], Awaitable[str | None]], seconds: float) -> Check:
+    """Make one check, which may return what it saw. What hangs longer than ``seconds``, or raises,
+    has failed.
+    """
     task = asyncio.ensure_future(check())
     try:
         # Not `wait_for`: that would wait for ever for one that ignores being cancelled.
         await asyncio.wait({task}, timeout=seconds)
         if not task.done():
             return Check(name, "failed", f"it was not over within {seconds:g} seconds")
-        task.result()
+        return make_check(name, task.result)
+    finally:
+        task.cancel()
+
+
+def make_check(name: str, check: Callable[[], str | None]) -> Check:
+    """Make one check, which may return what it saw. What raises has failed."""
+    try:
+        seen = check()
     except Skipped as reason:
         return Check(name, "skipped", str(reason))
     except Failed as reason:
         return Check(name, "failed", str(reason))
     except Exception as error:
         return Check(name, "failed", f"it raised {type(error).__name__}: {describe(error)}")
-    finally:
-        task.cancel()
-    return Check(name, "passed")
+    return Check(name, "passed", seen or "")
+
+
+def fail_if(findings: Sequence[str], most: int = 5) -> None:
+    """Raises Failed with the findings, a line each, if there are any."""
+    if findings:
+        more = [f"and {len(findings) - most:,} more"] if len(findings) > most else []
+        raise Failed("\n".join([*findings[:most], *more]))
 
 
 def listed(items: Iterable[object], word: str = "and") -> str:
