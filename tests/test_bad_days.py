@@ -19,7 +19,7 @@ from callsmith.backends import Completion
 from callsmith.chain import Call, Chain, Usage, Verdict
 from callsmith.cli.chains import show_chain
 from callsmith.errors import CallsmithError, Rejected
-from callsmith.rollout import Tally
+from callsmith.patience import Tally
 from callsmith.testing import BAD_DAYS, BadDay, FaultServer, OllamaWire, OpenAIWire, Sent, Wire
 from callsmith.testing.days import RETRY_AFTER
 from callsmith.workspace import RunReport

@@ -31,8 +31,10 @@ from callsmith.errors import (
     StoreError,
     Unavailable,
 )
+from callsmith.executors import Maker
 from callsmith.functions import function
-from callsmith.rollout import PatientBackend, Rollout, Tally, chain_seed
+from callsmith.patience import PatientBackend, Tally
+from callsmith.rollout import Rollout, chain_seed
 from callsmith.runs import Run
 from callsmith.store import Store
 from callsmith.tasks import BaseTask
@@ -75,10 +77,11 @@ def begin(store: Store, name: str = "r") -> Run:
     return store.begin(name, {"task": "sums", "split": "train", "model": "m"}, {}, {}, {})
 
 
-def rollout(backend: Any, **settings: Any) -> Rollout:
+def rollout(backend: Any, seed: int = 0, **settings: Any) -> Rollout:
     if not hasattr(backend, "complete"):
         backend = ScriptedBackend([backend])
-    return Rollout(Sums(), backend, PROMPT, Setup(task="sums"), **settings)
+    maker = Maker(backend, PROMPT, Setup(task="sums"), run="r", **settings)
+    return Rollout(Sums(), maker, seed=seed)
 
 
 async def record(

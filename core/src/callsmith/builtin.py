@@ -16,3 +16,8 @@ def callsmith_backends() -> Targets:
         "reference": "callsmith.backends:open_reference",
         "langchain": "callsmith.langchain:open_backend",
     }
+
+
+@hookimpl
+def callsmith_executors() -> Targets:
+    return {"local": "callsmith.executors:LocalExecutor"}

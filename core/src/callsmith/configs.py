@@ -59,7 +59,8 @@ class RolloutConfig(PromptConfig):
     ends without an answer, as in `Limits`. ``stop`` and ``extra`` are sampling's too: stop strings,
     and settings passed to the server by name. With ``constrain`` the server lets the model write
     nothing but valid calls. ``timeout`` is the seconds after which a turn is asked for again, None
-    for what suits the backend. Raises DataError for a number below its `LEAST`.
+    for what suits the backend. ``executor`` names what makes the chains, with its
+    ``executor_options``. Raises DataError for a number below its `LEAST`.
     """
 
     model: str
@@ -82,6 +83,8 @@ class RolloutConfig(PromptConfig):
     max_retries: int = 16
     timeout: float | None = None
     model_options: Mapping[str, JSON] = field(default_factory=dict)
+    executor: str = "local"
+    executor_options: Mapping[str, JSON] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for name, least in LEAST.items():

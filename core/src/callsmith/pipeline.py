@@ -20,8 +20,8 @@ from callsmith.configs import RolloutConfig, TrainConfig
 from callsmith.errors import DataError
 from callsmith.evaluation import Comparison, Evaluation, compare
 from callsmith.pairs import PairStatistics
+from callsmith.patience import Tally
 from callsmith.recipe import PairsPart, Recipe, check_training
-from callsmith.rollout import Tally
 from callsmith.runs import nearest
 from callsmith.tasks import problems_of
 from callsmith.training import TrainedModel

@@ -23,6 +23,7 @@ from callsmith.errors import CallsmithError, DataError, PluginError
 if TYPE_CHECKING:
     from callsmith.backends import Backend
     from callsmith.chain import JSON, Chain
+    from callsmith.executors import Executor
     from callsmith.functions import Function
     from callsmith.tasks import FunctionRef, Task
     from callsmith.training import Trainer
@@ -186,6 +187,12 @@ class Registry:
         """The trainer."""
         trainer: Trainer = self._make("trainers", name, self.resolve("trainers", name), {})
         return trainer
+
+    def executor(self, name: str, /, **options: JSON) -> Executor:
+        """The executor, made with its options. Raises DataError for options it does not have."""
+        factory = self.resolve("executors", name)
+        executor: Executor = self._make("executors", name, factory, options)
+        return executor
 
     def notify(self, chain: Chain) -> None:
         """Tell the observers of a recorded chain. What they raise is logged and goes no further."""

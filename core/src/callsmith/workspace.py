@@ -9,9 +9,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, Literal, TypeAlias, TypeVar
+from typing import Any, Literal, TypeVar
 
 from callsmith import agent
 from callsmith.backends import Backend, OnPull, split_url
@@ -28,22 +28,21 @@ from callsmith.configs import PromptConfig, RolloutConfig, TrainConfig
 from callsmith.dialects import Prompt
 from callsmith.errors import DataError, Rejected
 from callsmith.evaluation import Evaluation, evaluate
+from callsmith.executors import Maker, MakerSpec
 from callsmith.functions import functions_hash
 from callsmith.isolation import Workers
 from callsmith.models import ModelFolder, trained_names, weights_hash
 from callsmith.pairs import PairConfig, PairStatistics, build_pairs, chosen_chains, usable
+from callsmith.patience import PatientBackend, Tally
 from callsmith.plugins import Registry, load_registry
 from callsmith.preparing import describe_choice, make_prompt, make_ready
-from callsmith.rollout import PatientBackend, Rollout, Tally
+from callsmith.rollout import OnRecord, Rollout
 from callsmith.runs import Run
 from callsmith.store import Store, home_folder
 from callsmith.tasks import BaseTask, FunctionRef, Task, problems_of
 from callsmith.training import TrainedModel, TrainingData
 
 T = TypeVar("T")
-
-OnRecord: TypeAlias = Callable[[Tally, Sequence[tuple[Chain, Verdict]]], None]
-"""Called after each commit."""
 
 
 @dataclass(frozen=True)
@@ -90,12 +89,52 @@ class Workspace:
         self, model: str, task: Task | None = None, options: Mapping[str, JSON] | None = None
     ) -> Backend:
         """The backend of ``scheme:name``, or of a model trained here by its name alone."""
-        folder = ModelFolder(self.home, model)
-        spec = f"hf:{folder.path}" if ":" not in model and folder.is_finished else model
+        spec = self._spec(model)
         if spec == model and ":" not in model and model not in self.registry.names("backends"):
             why = self.registry.why_missing("backends", model, trained_names(self.home))
             raise DataError(f"there is no trained model {model!r} in {self.home}, and {why}")
         return self.registry.backend(spec, task=task, **(options or {}))
+
+    async def maker(
+        self,
+        config: RolloutConfig,
+        task: Task | None = None,
+        model: str = "",
+        on_pull: OnPull | None = None,
+    ) -> Maker:
+        """What makes the chains of this configuration; its backend, ready, is yours to close.
+
+        ``task`` and ``model`` stand in for those that ``config`` names; with ``on_pull`` the model
+        is fetched first. Raises what opening the backend and making the prompt raise.
+        """
+        task = task or self.task(config)
+        backend = self.backend(model or config.model, task, config.model_options)
+        try:
+            await make_ready(backend, on_pull)
+            async with Workers() as workers:
+                prompt = await make_prompt(
+                    self.registry, config, task, backend, workers, config.constrain
+                )
+            setup = self.setup(config, prompt)
+            spec = MakerSpec(
+                replace(config, dialect=prompt.dialect), model or self._spec(config.model), setup
+            )
+            named = all(isinstance(function, str) for function in config.functions or ())
+            return Maker(
+                backend,
+                prompt,
+                setup,
+                sampling=config.sampling,
+                limits=config.limits,
+                run=config.name,
+                concurrency=config.concurrency or backend.capabilities.concurrency,
+                max_retries=config.max_retries,
+                timeout=config.timeout,
+                spec=spec if named else None,
+            )
+        except BaseException:
+            await backend.close()
+            raise
 
     # ---- the pipeline -------------------------------------------------------------------------
 
@@ -164,29 +203,13 @@ class Workspace:
             problems = problems_of(task, config.split, config.limit, config.seed)
             if purpose == "eval":
                 self._refuse_trained_on(config, problems)
-            backend = self.backend(config.model, task, config.model_options)
+            executor = self.registry.executor(config.executor, **config.executor_options)
+            maker = await self.maker(config, task, on_pull=on_pull)
             try:
-                await make_ready(backend, on_pull)
-                able = backend.capabilities
-                async with Workers() as workers:
-                    prompt = await make_prompt(
-                        self.registry, config, task, backend, workers, config.constrain
-                    )
                 with self.store() as store:
-                    run = self._begin(store, config, backend, prompt, purpose)
-                    on_ready(describe_choice(config, prompt, backend))
-                    rollout = Rollout(
-                        task=task,
-                        backend=backend,
-                        prompt=prompt,
-                        setup=self.setup(config, prompt),
-                        sampling=config.sampling,
-                        limits=config.limits,
-                        seed=config.seed,
-                        concurrency=config.concurrency or able.concurrency,
-                        max_retries=config.max_retries,
-                        timeout=config.timeout,
-                    )
+                    run = self._begin(store, config, maker, purpose)
+                    on_ready(describe_choice(config, maker.prompt, maker.backend))
+                    rollout = Rollout(task, maker, executor, config.seed)
                     owed = store.owed(run, problems, config.attempts)
 
                     def tell(tally: Tally, batch: Sequence[tuple[Chain, Verdict]]) -> None:
@@ -196,11 +219,12 @@ class Workspace:
 
                     tally = await rollout.record(store, run, owed, tell)
                     warnings = run.warnings
-                    if config.attempts > 1 and not config.temperature and able.samples:
+                    samples = maker.backend.capabilities.samples
+                    if config.attempts > 1 and not config.temperature and samples:
                         warnings += ("at temperature 0 the attempts are alike: sample higher",)
                     return RunReport(run, len(problems), tally, warnings)
             finally:
-                await backend.close()
+                await maker.backend.close()
 
         return run_to_end(work())
 
@@ -316,6 +340,12 @@ class Workspace:
 
     # ---- inside -------------------------------------------------------------------------------
 
+    def _spec(self, model: str) -> str:
+        """A model trained here as ``hf:`` and its folder, any other as it is."""
+        folder = ModelFolder(self.home, model)
+        trained = ":" not in model and folder.is_finished
+        return f"hf:{folder.path.absolute()}" if trained else model
+
     def _training_data(
         self, config: TrainConfig, prompt: Prompt
     ) -> tuple[list[PreferencePair], list[Chain], dict[str, JSON]]:
@@ -354,15 +384,9 @@ class Workspace:
                 f"{config.task}/{config.split}: judge it on another split"
             )
 
-    def _begin(
-        self,
-        store: Store,
-        config: RolloutConfig,
-        backend: Backend,
-        prompt: Prompt,
-        purpose: str,
-    ) -> Run:
-        weights = getattr(backend, "weights", None)
+    def _begin(self, store: Store, config: RolloutConfig, maker: Maker, purpose: str) -> Run:
+        prompt = maker.prompt
+        weights = getattr(maker.backend, "weights", None)
         identity = {
             "task": config.task,
             # Where the data lies may change; problems are known by their content.
@@ -385,6 +409,7 @@ class Workspace:
             "limits": asdict(config.limits),
             "concurrency": config.concurrency,
             "model": config.model,
+            "executor": config.executor,
         }
         shown = {"messages": list(prompt.messages), "tools": list(prompt.tools)}
         return store.begin(config.name, identity, changeable, shown, self.registry.versions)

@@ -15,7 +15,7 @@ from ollama_shim import Shim
 
 from callsmith import RolloutConfig, Workspace
 from callsmith.chain import Chain, Verdict
-from callsmith.rollout import Tally
+from callsmith.patience import Tally
 
 
 def config(name: str, **fields: Any) -> RolloutConfig:

@@ -52,9 +52,11 @@ def read_options(pairs: Iterable[str]) -> dict[str, JSON]:
 
 def read_settings(settings: dict[str, Any]) -> dict[str, Any]:
     """Command-line values as the fields of a config."""
-    for key in ("task_options", "model_options", "extra"):
+    for key in ("task_options", "model_options", "extra", "executor_options"):
         if key in settings:
             settings[key] = read_options(settings[key])
+    if (address := settings.pop("address", None)) is not None:
+        settings["executor_options"]["address"] = address
     named = settings.pop("functions")
     no_functions = settings.pop("no_functions")
     settings["functions"] = () if no_functions else named or None

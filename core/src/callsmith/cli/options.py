@@ -180,4 +180,18 @@ def rollout_options(split: str) -> Callable[[F], F]:
             type=click.IntRange(1),
             help="Chains in flight. [default: what suits the backend]",
         ),
+        click.option(
+            "--executor",
+            default="local",
+            show_default=True,
+            help="What makes the chains: this process, or one that a plugin brings, such as ray.",
+        ),
+        click.option("--address", help="Where the executor's cluster is."),
+        click.option(
+            "--executor-option",
+            "executor_options",
+            multiple=True,
+            metavar="KEY=VALUE",
+            help="An option of the executor; may be repeated.",
+        ),
     )

@@ -21,7 +21,7 @@ from callsmith.backends import OnPull
 from callsmith.chain import Chain, Step, Verdict
 from callsmith.cli.chains import show_step
 from callsmith.cli.common import console, counts, errors, visible
-from callsmith.rollout import Tally
+from callsmith.patience import Tally
 
 
 class RolloutProgress:

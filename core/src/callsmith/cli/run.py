@@ -24,9 +24,9 @@ from callsmith.cli.train import show_trained
 from callsmith.configs import RolloutConfig, TrainConfig
 from callsmith.evaluation import Evaluation
 from callsmith.pairs import PairStatistics
+from callsmith.patience import Tally
 from callsmith.pipeline import Outcome, check_recipe, run_recipe
 from callsmith.recipe import PairsPart, Recipe, load_recipe, plan_recipe
-from callsmith.rollout import Tally
 from callsmith.tasks import problems_of
 from callsmith.training import TrainedModel
 from callsmith.workspace import Workspace

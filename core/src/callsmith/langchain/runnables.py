@@ -18,8 +18,8 @@ from callsmith.configs import RolloutConfig
 from callsmith.errors import DataError
 from callsmith.isolation import Workers
 from callsmith.langchain.models import LangChainBackend
+from callsmith.patience import PatientBackend
 from callsmith.preparing import make_prompt, make_ready
-from callsmith.rollout import PatientBackend
 from callsmith.tasks import FunctionRef
 from callsmith.workspace import Workspace, run_to_end
 
