@@ -18,6 +18,7 @@ from typing import Any
 
 import pytest
 
+from callsmith import tables
 from callsmith.agent import Limits
 from callsmith.backends import Completion, Request, ScriptedBackend
 from callsmith.chain import Chain, Problem, Setup, Verdict
@@ -28,6 +29,7 @@ from callsmith.errors import (
     PluginError,
     RateLimited,
     Rejected,
+    Stopped,
     StoreError,
     Unavailable,
 )
@@ -248,6 +250,49 @@ async def test_a_server_that_is_away_is_asked_again_when_it_said(store: Store) -
     assert recorded(store)[0][0].faults == (), "the server's failure is not the model's"
 
 
+class Crowded:
+    """Takes at most five requests at once and refuses the others, until it has had 300."""
+
+    name = "crowded"
+    capabilities = ScriptedBackend([]).capabilities
+
+    def __init__(self) -> None:
+        self.inside = self.asked = self.refused = 0
+
+    async def prepare(self) -> None: ...
+
+    async def complete(self, request: Request) -> Completion:
+        self.asked += 1
+        if self.inside >= 5 and self.asked < 300:
+            self.refused += 1
+            raise RateLimited("too many", retry_after=0.01)
+        self.inside += 1
+        await asyncio.sleep(0.002)
+        self.inside -= 1
+        return Completion(solving(request))
+
+    async def close(self) -> None: ...
+
+
+async def test_a_server_that_wants_fewer_requests_gets_fewer_and_more_again(store: Store) -> None:
+    backend = Crowded()
+    seen: list[int] = []
+    run = begin(store)
+    owed = store.owed(run, problems(400), 1)
+
+    def on_record(tally: Tally, batch: Sequence[tuple[Chain, Verdict]]) -> None:
+        seen.append(tally.allowed)
+
+    tally = await rollout(backend, concurrency=40).record(store, run, owed, on_record)
+    assert tally.done == 400
+    assert backend.refused < 0.2 * backend.asked, "half of them would be refused for ever"
+    assert min(filter(None, seen)) <= 10
+    assert tally.allowed > 10, "it was let in again"
+    assert len(tally.notices) == 1, "it is said once"
+    assert "the server wants fewer requests: it gets" in tally.notices[0]
+    assert sum(chain.seconds for chain, _ in recorded(store)) < 400, "waiting is not the chains'"
+
+
 async def test_without_a_time_given_the_waits_grow(monkeypatch: pytest.MonkeyPatch) -> None:
     waits: list[float] = []
 
@@ -309,12 +354,64 @@ async def test_a_verifier_that_raises_is_the_tasks_failure_and_no_verdict(store:
     assert recorded(store) == []
 
 
-async def test_a_store_that_fails_is_what_the_user_hears_of(store: Store) -> None:
+@pytest.fixture
+def nearly_full(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is opened from now on may grow by little, as on a disk that is nearly full."""
+    connect = tables.connect
+
+    def limited(path: Path) -> sqlite3.Connection:
+        db = connect(path)
+        (pages,) = db.execute("PRAGMA page_count").fetchone()
+        db.execute(f"PRAGMA max_page_count = {pages + 20}")
+        return db
+
+    monkeypatch.setattr(tables, "connect", limited)
+
+
+async def test_a_full_disk_stops_the_run_at_once_and_loses_nothing_recorded(
+    store: Store, nearly_full: None
+) -> None:
+    run, told = begin(store), 0
+
+    def on_record(tally: Tally, batch: Sequence[tuple[Chain, Verdict]]) -> None:
+        nonlocal told
+        told += len(batch)
+
+    owed = store.owed(run, problems(2000), 1)
+    with pytest.raises(StoreError, match="the disk is full") as raised:
+        await rollout(solving).record(store, run, owed, on_record)
+    assert told < 1500
+    assert len(recorded(store)) == told
+    left = f"{told:,} chains were recorded in run r, {2000 - told:,} are still owed"
+    assert left in raised.value.__notes__[0]
+
+
+async def test_a_lock_holds_up_the_writer_alone(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Other chains go on meanwhile; a lock that stays ends the run, and nothing is lost."""
+    monkeypatch.setattr(tables, "PATIENCE", 0.3)
     run = begin(store)
-    owed = store.owed(run, problems(200), 1)
-    store.close()
-    with pytest.raises(StoreError):
-        await rollout(solving).record(store, run, owed)
+    made = 0
+
+    def count(request: Request) -> str:
+        nonlocal made
+        made += 1
+        if made == 100:
+            other.execute("BEGIN IMMEDIATE")
+        return solving(request)
+
+    other = sqlite3.connect(store.path, isolation_level=None)
+    owed = store.owed(run, problems(500), 1)
+    with pytest.raises(StoreError, match="kept locked by another process"):
+        await rollout(count).record(store, run, owed)
+    assert made > 300
+    other.execute("ROLLBACK")
+    other.close()
+    again = store.owed(run, problems(500), 1)
+    assert len(again) == 500 - len(recorded(store))
+    await rollout(solving).record(store, run, again)
+    assert len(recorded(store)) == 500
 
 
 async def test_an_observer_or_progress_that_fails_is_not_swallowed(store: Store) -> None:
@@ -460,16 +557,90 @@ def test_a_run_that_is_killed_at_any_moment_goes_on_with_nothing_doubled_or_lost
     assert {count for *_, count in made} == {1}
 
 
-def test_ctrl_c_ends_in_one_sentence_and_the_same_command_goes_on(
+def test_ctrl_c_finishes_what_is_in_flight_and_the_same_command_goes_on(
     teach: Callable[[], subprocess.Popen[str]], tmp_path: Path
 ) -> None:
     running = teach()
     stop_after(running, tmp_path / "home", 100, signal.SIGINT)
     output, errors = running.communicate(timeout=60)
-    assert running.returncode == 130
-    assert errors.strip() == "Interrupted. What was recorded stays; the same command goes on."
+    assert running.returncode == 130, errors
     assert output == ""
-    assert 100 <= count_chains(tmp_path / "home") < 1200
+    count = count_chains(tmp_path / "home")
+    assert 100 <= count < 1200
+    assert errors.strip().splitlines()[-1] == (
+        f"Stopped: {count:,} chains were recorded in run counting-train-slowly, {1200 - count:,} "
+        "are still owed; the same command goes on."
+    )
+    output, errors = (last := teach()).communicate(timeout=120)
+    assert (last.returncode, json.loads(output)["new"]) == (0, 1200 - count), errors
+
+
+@pytest.mark.parametrize("times", [1, 2])
+async def test_ctrl_c_once_finishes_what_is_in_flight_twice_drops_it(
+    store: Store, times: int
+) -> None:
+    release = asyncio.Event()
+
+    async def complete(request: Request) -> Completion:
+        if request.problem.question == "What is 7 and 7?" and not request.steps:
+            for _ in range(times):
+                os.kill(os.getpid(), signal.SIGINT)
+                await asyncio.sleep(0.05)
+            if times == 1:
+                release.set()
+        await release.wait()
+        return Completion(solving(request))
+
+    backend = Waiting(0)
+    backend.complete = complete  # type: ignore[method-assign]
+    with pytest.raises(Stopped, match="the same command goes on"):
+        await record(store, backend, 100, concurrency=8)
+    assert len(recorded(store)) == (8 if times == 1 else 0)
+    assert asyncio.current_task().cancelling() == 0  # type: ignore[union-attr]
+    release.set()
+    assert (await record(store, solving, 100)).owed == (92 if times == 1 else 100)
+
+
+# ---- early stopping -----------------------------------------------------------------------------
+
+
+async def balanced(store: Store, attempts: int, enough: int) -> tuple[Tally, Run]:
+    """Problems that come right at every second attempt, but the first: always, and the last: never.
+
+    One chain at a time, so that what is skipped is known.
+    """
+
+    def turn(request: Request) -> str:
+        n = int(request.problem.question.split()[2])
+        right = n == 0 or (n != 3 and request.attempt % 2 == 0)
+        return solving(request) if right else "answer(-1)"
+
+    run = begin(store)
+    owed = store.owed(run, problems(4), attempts)
+    engine = replace(rollout(turn, concurrency=1), until_both=enough)
+    return await engine.record(store, run, owed), run
+
+
+async def test_a_problem_with_enough_of_both_gets_no_more_attempts(store: Store) -> None:
+    tally, run = await balanced(store, attempts=10, enough=2)
+    made = Counter(chain.problem.question for chain, _ in recorded(store))
+    assert [made[f"What is {n} and {n}?"] for n in range(4)] == [10, 4, 4, 10]
+    assert (tally.done, tally.owed, tally.settled) == (28, 28, 2)
+    assert store.owed(run, problems(4), 10) == []
+    assert store.runs()[0].state == "complete"
+    assert {problem.question[8] for problem, _ in store.owed(run, problems(4), 12)} == {"0", "3"}
+
+
+async def test_what_was_there_before_counts_when_stopping_early(store: Store) -> None:
+    await balanced(store, attempts=3, enough=2)
+    tally, run = await balanced(store, attempts=10, enough=2)
+    assert tally.done == 7 + 1 + 1 + 7
+    # As if it had been killed between the commit and the settling.
+    with sqlite3.connect(store.path) as db:
+        db.execute("DELETE FROM settled")
+    assert store.owed(run, problems(4), 10)
+    tally, run = await balanced(store, attempts=10, enough=2)
+    assert (tally.done, store.owed(run, problems(4), 10)) == (0, [])
 
 
 async def test_a_backend_that_never_waits_can_be_interrupted(store: Store) -> None:

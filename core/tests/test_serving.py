@@ -16,7 +16,7 @@ from callsmith.serving import is_loopback, refusal, seconds_to_wait, split_reaso
         (429, "slow down", RateLimited),
         (408, "took too long", Unavailable),
         (500, "boom", Unavailable),
-        (503, "Loading model", Unavailable),
+        (503, "Loading model", RateLimited),
         (529, "overloaded", Unavailable),
         (
             400,

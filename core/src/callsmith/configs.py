@@ -36,6 +36,7 @@ LEAST: Mapping[str, int] = {
     "shots": 0,
     "limit": 1,
     "attempts": 1,
+    "until_both": 1,
     "temperature": 0,
     "top_p": 0,
     "max_tokens": 1,
@@ -60,7 +61,8 @@ class RolloutConfig(PromptConfig):
     and settings passed to the server by name. With ``constrain`` the server lets the model write
     nothing but valid calls. ``timeout`` is the seconds after which a turn is asked for again, None
     for what suits the backend. ``executor`` names what makes the chains, with its
-    ``executor_options``. Raises DataError for a number below its `LEAST`.
+    ``executor_options``. With ``until_both`` a problem gets no more attempts once it has so many
+    correct and so many incorrect chains. Raises DataError for a number below its `LEAST`.
     """
 
     model: str
@@ -83,6 +85,7 @@ class RolloutConfig(PromptConfig):
     max_retries: int = 16
     timeout: float | None = None
     model_options: Mapping[str, JSON] = field(default_factory=dict)
+    until_both: int | None = None
     executor: str = "local"
     executor_options: Mapping[str, JSON] = field(default_factory=dict)
 

@@ -24,6 +24,10 @@ class StoreError(CallsmithError):
     """The store can't be read or written, or a run's name is taken by another configuration."""
 
 
+class Stopped(CallsmithError):
+    """The user has stopped a run. What was finished is recorded, and the same call goes on."""
+
+
 class BackendError(CallsmithError):
     """A backend could not complete a conversation.
 
@@ -45,7 +49,7 @@ class Unavailable(BackendError):
 
 
 class RateLimited(Unavailable):
-    """The server wants fewer requests: wait and try again."""
+    """The server has more requests than it can take: send fewer, wait and try again."""
 
 
 class Rejected(BackendError):

@@ -5,19 +5,23 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections import Counter
+from collections import Counter, deque
 from dataclasses import dataclass, field, replace
+from math import inf
 
 from callsmith.backends import Backend, Capabilities, Completion, Request
 from callsmith.chain import Chain, Verdict
-from callsmith.errors import BackendError, Unavailable
+from callsmith.errors import BackendError, RateLimited, Unavailable
 
 
 @dataclass(slots=True)
 class Tally:
     """What a rollout has done so far. ``owed`` counts this start's chains, not the whole run's.
 
-    ``waiting`` of those in flight wait for a server; ``trouble`` is what was last wrong with it.
+    ``waiting`` of those in flight wait for a server; ``trouble`` is what was last wrong with it;
+    ``allowed`` is how many requests it takes at once, 0 if it never said it were too many.
+    ``settled`` problems were stopped early; ``stopping`` is true once the user has asked for it.
+    ``notices`` are sentences that a person should see once.
     """
 
     owed: int = 0
@@ -28,6 +32,10 @@ class Tally:
     retries: int = 0
     waiting: int = 0
     trouble: str = ""
+    allowed: int = 0
+    settled: int = 0
+    stopping: bool = False
+    notices: list[str] = field(default_factory=list)
     faults: Counter[str] = field(default_factory=Counter)
     began: float = field(default_factory=time.perf_counter)
 
@@ -42,17 +50,83 @@ class Tally:
         self.faults.update(fault.kind for fault in chain.faults)
 
 
+class Gate:
+    """How many requests may be on their way at once: what TCP does for packets.
+
+    A server that wants fewer gets half of what it had; each round of answers lets one more
+    through, up to as many as come.
+    """
+
+    def __init__(self, tally: Tally) -> None:
+        self._tally = tally
+        self._allowed = inf
+        self._inside = 0
+        self._most = 0
+        self._cut = 0.0
+        self._waiting: deque[asyncio.Future[None]] = deque()
+
+    async def enter(self) -> float:
+        """Wait for one's turn; gives the seconds that it took. Every entry is left."""
+        if self._inside + 1 > self._allowed:
+            began = time.perf_counter()
+            turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            self._waiting.append(turn)
+            try:
+                await turn
+            except asyncio.CancelledError:
+                if turn.done() and not turn.cancelled():
+                    self.leave()  # the turn was given, and nobody will use it
+                raise
+            return time.perf_counter() - began
+        self._inside += 1
+        self._most = max(self._most, self._inside)
+        return 0.0
+
+    def leave(self) -> None:
+        self._inside -= 1
+        while self._waiting and self._inside + 1 <= self._allowed:
+            turn = self._waiting.popleft()
+            if not turn.done():
+                self._inside += 1
+                turn.set_result(None)
+
+    def fewer(self, began: float) -> None:
+        """The server refused a request that was sent at ``began``."""
+        # One cut for all that were on their way together: they all say the same.
+        if began < self._cut:
+            return
+        self._cut = time.perf_counter()
+        first = self._allowed == inf
+        self._allowed = max(1.0, min(self._allowed, self._inside) / 2)
+        self._tally.allowed = int(self._allowed)
+        if first:
+            self._tally.notices.append(
+                f"the server wants fewer requests: it gets {self._tally.allowed} at a time, and "
+                "more again as it takes them"
+            )
+
+    def more(self) -> None:
+        """The server answered."""
+        if self._allowed < self._most:
+            self._allowed += 1 / self._allowed
+            self._tally.allowed = int(self._allowed)
+
+
 @dataclass
 class PatientBackend:
     """Waits for a server that is away or busy, and asks again; everything else passes through.
 
-    The waits double from half a second to a minute, with jitter, unless the server says how long.
+    A server that wants fewer requests gets fewer. The waits double from half a second to a minute,
+    with jitter, unless the server says how long.
     """
 
     inner: Backend
     max_retries: int
     timeout: float | None = None
     tally: Tally = field(default_factory=Tally)
+
+    def __post_init__(self) -> None:
+        self._gate = Gate(self.tally)
 
     @property
     def name(self) -> str:
@@ -66,31 +140,43 @@ class PatientBackend:
         await self.inner.prepare()
 
     async def complete(self, request: Request) -> Completion:
-        waited = 0.0
+        waited, gate = 0.0, self._gate
         for tried in range(self.max_retries + 1):
+            waited += await gate.enter()
             began = time.perf_counter()
             try:
                 completion = await self._ask(request)
+                gate.more()
                 return replace(completion, waited=waited) if waited else completion
             except Unavailable as error:
+                if isinstance(error, RateLimited):
+                    gate.fewer(began)
                 if tried == self.max_retries:
                     raise
-                self.tally.retries += 1
-                self.tally.trouble = str(error)
-                wait = min(60.0, 0.5 * 2**tried) * random.uniform(0.5, 1.0)
-                self.tally.waiting += 1
-                try:
-                    await asyncio.sleep(wait if error.retry_after is None else error.retry_after)
-                finally:
-                    self.tally.waiting -= 1
-                waited += time.perf_counter() - began
+                failed = error
             except BackendError as error:
                 error.waited = waited
                 raise
+            finally:
+                gate.leave()
+            await self._wait(failed, tried)
+            waited += time.perf_counter() - began
         raise AssertionError("the last try returns or raises")
+
+    async def _wait(self, failed: Unavailable, tried: int) -> None:
+        self.tally.retries += 1
+        self.tally.trouble = str(failed)
+        wait = min(60.0, 0.5 * 2**tried) * random.uniform(0.5, 1.0)
+        self.tally.waiting += 1
+        try:
+            await asyncio.sleep(wait if failed.retry_after is None else failed.retry_after)
+        finally:
+            self.tally.waiting -= 1
 
     async def _ask(self, request: Request) -> Completion:
         timeout = self.inner.capabilities.timeout if self.timeout is None else self.timeout
+        if timeout is None:
+            return await self.inner.complete(request)
         try:
             async with asyncio.timeout(timeout):
                 return await self.inner.complete(request)

@@ -8,37 +8,35 @@ for a server `patience`'s, the loop itself `agent`'s.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import aclosing
+import signal
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import aclosing, contextmanager, suppress
 from dataclasses import dataclass, field
-from typing import TypeAlias
 
 from callsmith.chain import Chain, Problem, Verdict, digest
-from callsmith.errors import CallsmithError, PluginError
+from callsmith.errors import BackendError, CallsmithError, PluginError, Stopped, StoreError
 from callsmith.executors import Executor, Job, LocalExecutor, Maker
 from callsmith.patience import Tally
+from callsmith.recording import OnRecord, Recorder
 from callsmith.runs import Run
 from callsmith.store import Store
 from callsmith.tasks import Task
 
-OnRecord: TypeAlias = Callable[[Tally, Sequence[tuple[Chain, Verdict]]], None]
-"""Called after each commit, and now and then without one."""
-
-BATCH = 64
-"""Chains in one commit, at most."""
-
-FLUSH_SECONDS = 0.5
-"""How long a finished chain may wait for its commit."""
-
 
 @dataclass(frozen=True)
 class Rollout:
-    """Many chains, judged and recorded. ``seed`` is the run's; a chain's own is `chain_seed`."""
+    """Many chains, judged and recorded. ``seed`` is the run's; a chain's own is `chain_seed`.
+
+    With ``until_both`` a problem is settled, and owes nothing more, once it has so many correct
+    and so many incorrect chains.
+    """
 
     task: Task
     maker: Maker
     executor: Executor = field(default_factory=LocalExecutor)
     seed: int = 0
+    until_both: int | None = None
 
     async def record(
         self,
@@ -49,42 +47,111 @@ class Rollout:
     ) -> Tally:
         """Make the owed chains, judge and record them. ``on_record`` is called after each commit.
 
-        Raises Rejected, Unavailable (after the retries), PluginError or StoreError; what was
-        finished by then is recorded.
+        Ctrl-C once starts no more chains and finishes those in flight, twice drops these; both
+        raise Stopped. Raises Rejected, Unavailable (after the retries), PluginError or StoreError
+        too; what was finished by then is recorded.
         """
         tally = Tally(owed=len(owed))
-        pending: list[tuple[Chain, Verdict]] = []
-        jobs = (Job(p, attempt, chain_seed(self.seed, p, attempt)) for p, attempt in owed)
+        balance = Balance(self.until_both, store.verdicts(run) if self.until_both else {})
+        for key in balance.settled():
+            store.settle(run, key)
+        making = asyncio.current_task()
+        assert making
+        recorder = Recorder(store.path.parent, run, tally, on_record, making.cancel)
 
-        def flush() -> None:
-            batch, pending[:] = list(pending), []
-            if batch:
-                store.add(run, batch)
-                for record in batch:
-                    tally.add(*record)
-            on_record(tally, batch)
-
-        async def keep_flushing() -> None:
-            while True:
-                await asyncio.sleep(FLUSH_SECONDS)
-                flush()
+        def jobs() -> Iterator[Job]:
+            for problem, attempt in owed:
+                if tally.stopping:
+                    return
+                if balance.is_settled(problem.key):
+                    tally.owed -= 1
+                else:
+                    yield Job(problem, attempt, chain_seed(self.seed, problem, attempt))
 
         try:
-            async with (
-                asyncio.TaskGroup() as group,
-                aclosing(self.executor.run(jobs, self.maker, tally)) as chains,
-            ):
-                flusher = group.create_task(keep_flushing())
-                async for chain in chains:
-                    pending.append((chain, judge(self.task, chain.problem, chain)))
-                    if len(pending) >= BATCH:
-                        flush()
-                flusher.cancel()
-        except BaseExceptionGroup as group:
-            raise _first(group) from group
-        finally:
-            flush()  # what is finished is kept, whatever ended the rest
+            with _interrupting(tally, making.cancel):
+                try:
+                    chains = self.executor.run(jobs(), self.maker, tally)
+                    async with aclosing(chains):
+                        async for chain in chains:
+                            verdict = judge(self.task, chain.problem, chain)
+                            await recorder.add(chain, verdict)
+                            if balance.add(chain.problem.key, verdict):
+                                recorder.settle(chain.problem.key)
+                finally:
+                    await recorder.close()  # what is finished is kept, whatever ended the rest
+        except asyncio.CancelledError:
+            if not recorder.failure and not tally.stopping:
+                raise
+            making.uncancel()
+        except (BackendError, StoreError) as error:
+            error.add_note(_left(run, tally))
+            raise
+        if recorder.failure:
+            recorder.failure.add_note(_left(run, tally))
+            raise recorder.failure
+        if tally.stopping and tally.done < tally.owed:
+            raise Stopped(_left(run, tally))
+        if self.until_both:
+            store.finish(run)
         return tally
+
+
+class Balance:
+    """Which problems have enough correct and enough incorrect chains, ``enough`` of each."""
+
+    def __init__(self, enough: int | None, verdicts: Mapping[str, tuple[int, int]]) -> None:
+        self._enough = enough
+        self._counts = {key: list(counts) for key, counts in verdicts.items()}
+
+    def settled(self) -> list[str]:
+        return [key for key in self._counts if self.is_settled(key)]
+
+    def is_settled(self, key: str) -> bool:
+        return bool(self._enough) and min(self._counts.get(key, (0, 0))) >= (self._enough or 0)
+
+    def add(self, key: str, verdict: Verdict) -> bool:
+        """Count a chain; says whether it was the one that settles the problem."""
+        if not self._enough or self.is_settled(key):
+            return False
+        self._counts.setdefault(key, [0, 0])[verdict.correct] += 1
+        return self.is_settled(key)
+
+
+@contextmanager
+def _interrupting(tally: Tally, cancel: Callable[[], object]) -> Iterator[None]:
+    """Ctrl-C sets ``tally.stopping``, and again cancels. Only a main thread hears of it."""
+    loop = asyncio.get_running_loop()
+
+    def interrupt() -> None:
+        if tally.stopping:
+            cancel()
+            return
+        tally.stopping = True
+        tally.notices.append(
+            f"stopping: {tally.in_flight} chains in flight are finished first; Ctrl-C again stops "
+            "at once"
+        )
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.getsignal(signal.SIGINT)
+    with suppress(NotImplementedError):  # where there is none, it stops at once
+        loop.add_signal_handler(signal.SIGINT, interrupt)
+    try:
+        yield
+    finally:
+        with suppress(NotImplementedError):
+            loop.remove_signal_handler(signal.SIGINT)
+        signal.signal(signal.SIGINT, before)
+
+
+def _left(run: Run, tally: Tally) -> str:
+    return (
+        f"{tally.done:,} chains were recorded in run {run.name}, {tally.owed - tally.done:,} are "
+        "still owed; the same command goes on"
+    )
 
 
 def chain_seed(seed: int, problem: Problem, attempt: int) -> int:
@@ -103,18 +170,3 @@ def judge(task: Task, problem: Problem, chain: Chain) -> Verdict:
             f"the verifier of task {task.name} failed on {problem.question[:60]!r}: "
             f"{type(error).__name__}: {error}"
         ) from error
-
-
-def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
-    """The error that stopped the others, preferring one that the user can act on."""
-    leaves: list[BaseException] = []
-
-    def collect(errors: Iterable[BaseException]) -> None:
-        for error in errors:
-            if isinstance(error, BaseExceptionGroup):
-                collect(error.exceptions)
-            else:
-                leaves.append(error)
-
-    collect(group.exceptions)
-    return next((leaf for leaf in leaves if isinstance(leaf, CallsmithError)), leaves[0])

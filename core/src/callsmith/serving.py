@@ -30,7 +30,7 @@ def refusal(status: int, message: str, retry_after: str = "") -> BackendError:
     ``message`` is the whole sentence for the user, the server's own words in it; ``retry_after``
     the header of that name, in seconds or as a date.
     """
-    if status == 429:
+    if status in (429, 503):
         return RateLimited(message, seconds_to_wait(retry_after))
     if status in (400, 413, 422, 500) and _TOO_LONG.search(message):
         return ContextOverflow(message)

@@ -171,6 +171,12 @@ class Store:
                     new += 1
         return new
 
+    def verdicts(self, run: Run) -> dict[str, tuple[int, int]]:
+        """How many incorrect and how many correct chains each problem has, by its key."""
+        with self._explained():
+            rows = self._db.execute(tables.VERDICTS, [run.id])
+            return {key: (wrong, correct) for key, correct, wrong in rows}
+
     def settle(self, run: Run, problem_key: str) -> None:
         """Owe no more attempts at this problem (early stop)."""
         with self._transaction():

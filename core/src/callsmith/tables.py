@@ -114,6 +114,9 @@ CROSS JOIN problems ON problems.task = ? AND problems.key = chains.problem
 WHERE run = ? AND (chains.problem, attempt) > (?, ?) AND (? IS NULL OR correct = ?)
 ORDER BY chains.problem, attempt LIMIT ?"""
 
+VERDICTS = """
+SELECT problem, sum(correct), sum(NOT correct) FROM chains WHERE run = ? GROUP BY problem"""
+
 PROBLEM_KEYS = "SELECT DISTINCT problem FROM chains WHERE run = ?"
 
 ATTEMPTS = "SELECT problem, attempt FROM chains WHERE run = ? AND problem >= ? AND problem < ?"
@@ -200,4 +203,9 @@ def explain(error: sqlite3.Error, path: Path) -> str:
         return f"the disk is full, so {path} can't grow: make room and start again"
     if code == sqlite3.SQLITE_NOTADB:
         return f"{path} is not a callsmith store: move it away, or choose another --home"
+    if code == sqlite3.SQLITE_IOERR:
+        return (
+            f"{path} can't be read or written (the system says: {error}): look whether its disk "
+            f"is full, over a quota, or failing, and start again"
+        )
     return f"{path} can't be used: {error}"

@@ -36,7 +36,8 @@ from callsmith.pairs import PairConfig, PairStatistics, build_pairs, chosen_chai
 from callsmith.patience import PatientBackend, Tally
 from callsmith.plugins import Registry, load_registry
 from callsmith.preparing import describe_choice, make_prompt, make_ready
-from callsmith.rollout import OnRecord, Rollout
+from callsmith.recording import OnRecord
+from callsmith.rollout import Rollout
 from callsmith.runs import Run
 from callsmith.store import Store, home_folder
 from callsmith.tasks import BaseTask, FunctionRef, Task, problems_of
@@ -209,7 +210,7 @@ class Workspace:
                 with self.store() as store:
                     run = self._begin(store, config, maker, purpose)
                     on_ready(describe_choice(config, maker.prompt, maker.backend))
-                    rollout = Rollout(task, maker, executor, config.seed)
+                    rollout = Rollout(task, maker, executor, config.seed, config.until_both)
                     owed = store.owed(run, problems, config.attempts)
 
                     def tell(tally: Tally, batch: Sequence[tuple[Chain, Verdict]]) -> None:
@@ -410,6 +411,7 @@ class Workspace:
             "concurrency": config.concurrency,
             "model": config.model,
             "executor": config.executor,
+            "until_both": config.until_both,
         }
         shown = {"messages": list(prompt.messages), "tools": list(prompt.tools)}
         return store.begin(config.name, identity, changeable, shown, self.registry.versions)

@@ -12,7 +12,7 @@ from typing import NoReturn
 
 import click
 
-from callsmith.errors import CallsmithError
+from callsmith.errors import CallsmithError, Stopped
 
 COMMANDS = {
     "run": "Run a recipe: teach, pairs, train, eval, in one go.",
@@ -101,8 +101,11 @@ def main() -> None:
     except click.ClickException as error:
         error.show()
         sys.exit(2)
+    except Stopped as error:
+        click.echo(f"\nStopped: {error}.", err=True)
+        sys.exit(130)
     except CallsmithError as error:
-        _fail(str(error))
+        _fail("; ".join([str(error), *getattr(error, "__notes__", ())]))
     except BrokenPipeError:
         # The reader of a pipe (head, less) has seen enough.
         sys.stderr.close()

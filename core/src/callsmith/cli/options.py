@@ -172,6 +172,12 @@ def rollout_options(split: str) -> Callable[[F], F]:
         click.option("--run", default="", help="The run's name. [default: made up]"),
         click.option("--limit", "-n", type=click.IntRange(1), help="So many problems."),
         click.option("--attempts", type=click.IntRange(1), default=1, show_default=True),
+        click.option(
+            "--until-both",
+            type=click.IntRange(1),
+            metavar="K",
+            help="A problem gets no more attempts once it has K correct and K incorrect chains.",
+        ),
         sampling_options,
         limit_options,
         click.option(
