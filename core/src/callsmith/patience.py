@@ -61,7 +61,6 @@ class Gate:
         self._tally = tally
         self._allowed = inf
         self._inside = 0
-        self._most = 0
         self._cut = 0.0
         self._waiting: deque[asyncio.Future[None]] = deque()
 
@@ -79,7 +78,6 @@ class Gate:
                 raise
             return time.perf_counter() - began
         self._inside += 1
-        self._most = max(self._most, self._inside)
         return 0.0
 
     def leave(self) -> None:
@@ -107,7 +105,7 @@ class Gate:
 
     def more(self) -> None:
         """The server answered."""
-        if self._allowed < self._most:
+        if self._inside + 1 > self._allowed:  # where there is room left, more would say nothing
             self._allowed += 1 / self._allowed
             self._tally.allowed = int(self._allowed)
 
