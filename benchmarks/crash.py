@@ -75,7 +75,7 @@ class Run:
         if self.luck.random() < 0.2:
             time.sleep(self.luck.uniform(0.05, 1.5))  # also before the first chain
         else:
-            self.wait_for(running, self.luck.randrange(count(self.home), CHAINS))
+            self.wait_for(running, self.luck.randrange(len(self.seen), CHAINS))
         running.kill()
         running.communicate()
 
@@ -86,7 +86,7 @@ class Run:
 
     def lose_the_server(self) -> None:
         running = self.start()
-        self.wait_for(running, self.luck.randrange(count(self.home), CHAINS * 3 // 4))
+        self.wait_for(running, self.luck.randrange(len(self.seen), CHAINS))
         self.server.kill()
         self.expect(running, "the same command goes on")
         self.server.start()
@@ -149,6 +149,8 @@ def disturb(runs: int, seed: int, tell: Callable[[str], None] = print) -> Counte
             kinds = {8: ("full disk", run.fill_the_disk), 9: ("lost server", run.lose_the_server)}
             name, disturbance = kinds.get(number % 10, ("SIGKILL", run.kill))
             for _ in range(luck.randint(1, 3)):
+                if len(run.seen) == CHAINS:
+                    break
                 disturbance()
                 run.look()
                 happened[name] += len(run.seen) < CHAINS

@@ -63,8 +63,8 @@ def soak(chains: int) -> Soaked:
                 functions=("math.add", "math.solve"),
                 shots=0,
                 model=server.model,
-                limit=chains // 2,
-                attempts=2,
+                limit=chains // 4,
+                attempts=4,
                 temperature=1.0,
                 concurrency=64,
             )

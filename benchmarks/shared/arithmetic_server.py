@@ -1,8 +1,9 @@
 """An OpenAI-compatible server for runs that are to be disturbed: fast, and the same every time.
 
-It adds twice, then answers with a number that depends on the problem. Where it is offered ``solve``,
-which runs in a worker process, it takes that for one problem in twenty. Run as ``arithmetic_server.py PORT [LATENCY]`` it prints its
-URL, and ends when its standard input is closed.
+It adds twice, then answers with a number that depends on the problem. Where it is offered
+``solve``, which runs in a worker process, it takes that for one problem in twenty. Run as
+``arithmetic_server.py PORT [LATENCY]`` it prints its URL, and ends when its standard input is
+closed.
 """
 
 from __future__ import annotations

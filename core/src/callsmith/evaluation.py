@@ -134,7 +134,7 @@ def evaluate(records: Iterable[tuple[Chain, Verdict]]) -> Evaluation:
         chains=chains,
         attempts=min(map(len, correct.values())),
         accuracy=accuracy,
-        interval=_wilson(accuracy, _effective_size(list(correct.values()))),
+        interval=wilson(accuracy, _effective_size(list(correct.values()))),
         grounded=grounded,
         guessed=accuracy - grounded,
         pass_at=_pass_at(list(correct.values())),
@@ -198,7 +198,7 @@ def _pass_at(outcomes: Outcomes) -> dict[int, float]:
     return chances
 
 
-def _wilson(share: float, size: float) -> Interval:
+def wilson(share: float, size: float) -> Interval:
     """Wilson's score interval (1927). Not scipy's, which takes whole successes only."""
     middle = (share + _Z**2 / (2 * size)) / (1 + _Z**2 / size)
     half = _Z * math.sqrt(share * (1 - share) / size + _Z**2 / (4 * size**2)) / (1 + _Z**2 / size)
@@ -228,8 +228,8 @@ def _difference_interval(a: Outcomes, b: Outcomes) -> Interval:
     """
     means_a, means_b = list(map(fmean, a)), list(map(fmean, b))
     share_a, share_b = fmean(means_a), fmean(means_b)
-    low_a, high_a = _wilson(share_a, _effective_size(a))
-    low_b, high_b = _wilson(share_b, _effective_size(b))
+    low_a, high_a = wilson(share_a, _effective_size(a))
+    low_b, high_b = wilson(share_b, _effective_size(b))
     vary = len(set(means_a)) > 1 and len(set(means_b)) > 1
     rho = correlation(means_a, means_b) if vary else 0.0
 

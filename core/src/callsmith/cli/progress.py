@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from typing import Any
 
+import click
+from rich.console import RenderableType
 from rich.live import Live
 from rich.markup import escape
 from rich.progress import (
@@ -21,40 +25,103 @@ from callsmith.backends import OnPull
 from callsmith.chain import Chain, Step, Verdict
 from callsmith.cli.chains import show_step
 from callsmith.cli.common import console, counts, errors, visible
+from callsmith.evaluation import wilson
 from callsmith.patience import Tally
+from callsmith.recording import OnRecord
 
 
 class RolloutProgress:
-    """A bar over the chains owed, with what is known of them so far."""
+    """A bar over the chains owed, and below it what is known of them so far."""
 
     def __init__(self, progress: Progress, label: str) -> None:
         self._progress = progress
         self._task = progress.add_task(escape(label), total=None, facts="")
+        self._noticed = 0
 
     def __call__(self, tally: Tally, batch: Sequence[tuple[Chain, Verdict]]) -> None:
-        rate = tally.done / tally.seconds if tally.seconds else 0.0
-        facts = []
-        if tally.done:
-            facts.append(f"[green]{100 * tally.correct / tally.done:.0f}% correct[/]")
-            facts.append(f"{rate:.0f} chains/s" if rate >= 10 else f"{rate:.1f} chains/s")
-        if tally.tokens:
-            facts.append(f"{tally.tokens / tally.seconds:,.0f} tokens/s")
-        facts.append(f"{tally.in_flight} in flight")
-        if tally.faults:
-            facts.append(f"[yellow]faults: {counts(dict(tally.faults))}[/]")
-        if tally.retries:
-            facts.append(f"[red]{tally.retries} retries[/]")
-        if tally.waiting:
-            facts.append(f"[red]{tally.waiting} waiting: {escape(tally.trouble)}[/]")
+        for notice in tally.notices[self._noticed :]:
+            errors.print(f"[yellow]{escape(notice)}[/]")
+        self._noticed = len(tally.notices)
         self._progress.update(
-            self._task, total=tally.owed, completed=tally.done, facts=" · ".join(facts)
+            self._task,
+            total=tally.owed,
+            completed=tally.done,
+            facts=" · ".join(rollout_facts(tally)),
         )
 
 
+def rollout_facts(tally: Tally) -> Iterator[str]:
+    """What a person wants to know of a rollout under way, in markup."""
+    rate = tally.done / tally.seconds if tally.seconds else 0.0
+    if tally.done:
+        low, high = wilson(tally.correct / tally.done, tally.done)
+        share = f"{100 * tally.correct / tally.done:.0f}% correct"
+        yield f"[green]{share}[/] [dim]({100 * low:.0f}–{100 * high:.0f})[/]"
+        yield f"{rate:.0f} chains/s" if rate >= 10 else f"{rate:.1f} chains/s"
+    if tally.tokens:
+        yield f"{tally.tokens / tally.seconds:,.0f} tokens/s"
+    yield f"{tally.in_flight} in flight"
+    if tally.allowed and tally.allowed < tally.in_flight:
+        yield f"[yellow]{tally.allowed} requests at a time[/]"
+    if tally.settled:
+        yield f"{tally.settled:,} problems settled"
+    if tally.faults:
+        yield f"[yellow]faults: {counts(dict(tally.faults))}[/]"
+    if tally.retries:
+        yield f"[red]{tally.retries:,} retries[/]"
+    if tally.waiting:
+        yield f"[red]{tally.waiting} waiting: {escape(tally.trouble)}[/]"
+
+
+class RolloutEvents:
+    """The same for programs: a JSON object in a line, at most one a second, and the last."""
+
+    def __init__(self, label: str) -> None:
+        self._label = label
+        self._noticed = 0
+        self._said = 0.0
+
+    def __call__(self, tally: Tally, batch: Sequence[tuple[Chain, Verdict]]) -> None:
+        for notice in tally.notices[self._noticed :]:
+            self._say("notice", message=notice)
+        self._noticed = len(tally.notices)
+        ended = tally.done == tally.owed
+        if not (batch and ended) and tally.seconds - self._said < 1:
+            return
+        self._said = tally.seconds
+        rate = tally.done / tally.seconds
+        share = tally.correct / tally.done if tally.done else None
+        self._say(
+            "progress",
+            done=tally.done,
+            owed=tally.owed,
+            correct=share,
+            interval=None if share is None else wilson(share, tally.done),
+            chains_per_second=round(rate, 3),
+            tokens_per_second=round(tally.tokens / tally.seconds, 1),
+            in_flight=tally.in_flight,
+            requests_allowed=tally.allowed or None,
+            settled=tally.settled,
+            retries=tally.retries,
+            waiting=tally.waiting,
+            trouble=tally.trouble if tally.waiting else "",
+            faults=dict(tally.faults),
+            seconds=round(tally.seconds, 1),
+            seconds_left=round((tally.owed - tally.done) / rate, 1) if rate else None,
+        )
+
+    def _say(self, event: str, **facts: Any) -> None:
+        line = {"event": event, "run": self._label, **facts}
+        click.echo(json.dumps(line, ensure_ascii=False), err=True)
+
+
 @contextmanager
-def rollout_progress(label: str, quiet: bool = False) -> Iterator[RolloutProgress]:
-    """Show a rollout on the terminal, on standard error so that pipes stay clean."""
-    with _bar(quiet) as progress:
+def rollout_progress(label: str, as_json: bool = False) -> Iterator[OnRecord]:
+    """Show a rollout, on standard error so that pipes stay clean: a bar, or events as JSON."""
+    if as_json:
+        yield RolloutEvents(label)
+        return
+    with _bar() as progress:
         yield RolloutProgress(progress, label)
 
 
@@ -145,14 +212,23 @@ class _TrainingProgress:
         )
 
 
-def _bar(quiet: bool) -> Progress:
-    return Progress(
+class _Bar(Progress):
+    """A bar with its facts in a line of their own, where there is room for them."""
+
+    def get_renderables(self) -> Iterable[RenderableType]:
+        yield from super().get_renderables()
+        for task in self.tasks:
+            if task.fields["facts"]:
+                yield Text.from_markup(f"  {task.fields['facts']}", overflow="ellipsis")
+
+
+def _bar(quiet: bool = False) -> Progress:
+    return _Bar(
         SpinnerColumn(),
         TextColumn("[bold]{task.description}"),
         BarColumn(bar_width=24),
         TextColumn("{task.completed}/{task.total}"),
         TimeRemainingColumn(compact=True),
-        TextColumn("{task.fields[facts]}"),
         console=errors,
         disable=quiet or not errors.is_terminal,
         transient=True,
