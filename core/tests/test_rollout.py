@@ -571,8 +571,15 @@ def test_ctrl_c_finishes_what_is_in_flight_and_the_same_command_goes_on(
         f"Stopped: {count:,} chains were recorded in run counting-train-slowly, {1200 - count:,} "
         "are still owed; the same command goes on."
     )
+    assert '"event": "notice"' in errors
+    assert "are finished first; Ctrl-C again stops at once" in errors
     output, errors = (last := teach()).communicate(timeout=120)
     assert (last.returncode, json.loads(output)["new"]) == (0, 1200 - count), errors
+    events = [json.loads(line) for line in errors.splitlines()]
+    assert {"event": "progress", "done": 1200 - count, "owed": 1200 - count}.items() <= (
+        events[-1].items()
+    )
+    assert events[-1]["correct"] == pytest.approx(0.5, abs=0.2)
 
 
 @pytest.mark.parametrize("times", [1, 2])

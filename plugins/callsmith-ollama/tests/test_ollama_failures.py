@@ -56,7 +56,7 @@ SAYINGS: list[tuple[int, str, type[BackendError], str]] = [
     (
         503,
         "server busy, please try again.  maximum pending requests exceeded",
-        Unavailable,
+        RateLimited,
         "server busy",
     ),
     (429, "you have reached your hourly usage limit", RateLimited, "usage limit"),

@@ -215,7 +215,7 @@ def error(message: str, code: Any = None) -> dict[str, Any]:
             Rejected,
             "vLLM says no",
         ),
-        (503, {"error": "loading"}, Unavailable, "says: loading"),
+        (503, {"error": "loading"}, RateLimited, "says: loading"),
         (502, b"<html>Bad Gateway</html>", Unavailable, "answers 502 Bad Gateway"),
         (200, {"error": {"message": "upstream", "code": 429}}, RateLimited, "upstream"),
         (200, {"error": "the runner stopped"}, Unavailable, "the runner stopped"),

@@ -59,7 +59,7 @@ def failure(status: int, said: str, model: str, retry_after: str = "") -> Backen
         raw, why = found.groups() if found else ("", said)
         return ModelFault(f"the turn could not be read: {describe(ValueError(why))}", raw)
     if status == 499:  # the request that had it loaded is gone, and with it the loading
-        status = 503
+        status = 502
     return refusal(status, f"Ollama can't go on with {model}: {said}", retry_after)
 
 
