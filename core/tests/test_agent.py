@@ -142,6 +142,21 @@ async def test_the_time_limit_is_looked_at_between_turns() -> None:
     assert all(step.seconds >= 0.3 for step in chain.steps)
 
 
+async def test_the_time_of_turns_is_not_held_against_the_chain() -> None:
+    """A server that is slow, or has others to serve first, would make wrong answers."""
+
+    class Slow(ScriptedBackend):
+        async def complete(self, request: Request) -> Completion:
+            await asyncio.sleep(0.1)
+            return await super().complete(request)
+
+    backend = Slow(["add(1, 2)", "answer(3)"])
+    async with Workers() as workers:
+        chain = await solve(PROBLEM, backend, prompt(), workers, limits=Limits(seconds=0.05))
+    assert (chain.stop, chain.answer) == ("answer", 3)
+    assert chain.seconds >= 0.2
+
+
 async def test_a_turn_makes_no_more_calls_than_the_chain_may() -> None:
     chain = await chain_of("\n".join(f"add({n}, 1)" for n in range(1000)), limits=Limits(calls=5))
     assert (chain.stop, len(chain.calls), len(chain.results)) == ("calls", 5, 5)

@@ -29,8 +29,9 @@ if TYPE_CHECKING:
 class Limits:
     """Where a chain ends without an answer.
 
-    ``steps`` are model turns; ``tokens`` those that the model wrote; ``seconds`` wall time, looked
-    at between turns, for which the server was there; ``repeats`` how often the same call may give
+    ``steps`` are model turns; ``tokens`` those that the model wrote; ``seconds`` the time between
+    its turns, which functions take: how long a turn may take is the rollout's time-out, since a
+    queue at the server is not the model's fault. ``repeats`` is how often the same call may give
     the same result; ``idle`` how many turns in a row may have no call.
     """
 
@@ -50,6 +51,7 @@ class _Progress:
     tokens: int = 0
     idle: int = 0
     began: float = field(default_factory=time.perf_counter)
+    asking: float = 0.0
     waited: float = 0.0
     seen: Counter[str] = field(default_factory=Counter)
 
@@ -77,7 +79,7 @@ class _Progress:
             return "calls"
         if self.tokens >= limits.tokens:
             return "tokens"
-        if self.seconds >= limits.seconds:
+        if time.perf_counter() - self.began - self.asking >= limits.seconds:
             return "seconds"
         return None
 
@@ -133,6 +135,7 @@ async def solve(
         except ContextOverflow:
             stop = "context"
             break
+        progress.asking += time.perf_counter() - turn_began
         allowed = calls[: max(0, limits.calls - progress.calls)]
         turn_began += progress.waited - waited
         step = await _run_turn(completion, allowed, fault, prompt, context, workers, turn_began)
