@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import random
+import re
 import signal
 import sqlite3
 import subprocess
@@ -13,6 +14,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -233,41 +235,76 @@ class Failing:
     async def close(self) -> None: ...
 
 
+@pytest.fixture
+def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """How long was slept: no test of a night takes one, and the clock goes on as if it had."""
+    slept: list[float] = []
+    clock = time.monotonic
+
+    async def note(seconds: float) -> None:
+        slept.append(seconds)
+
+    monkeypatch.setattr(asyncio, "sleep", note)
+    monkeypatch.setattr(time, "monotonic", lambda: clock() + sum(slept))
+    return slept
+
+
 async def test_a_server_that_is_away_is_asked_again_when_it_said(store: Store) -> None:
-    backend = Failing(
-        RateLimited("slower", retry_after=0.2), Unavailable("restarting", retry_after=0.0)
-    )
+    backend = Failing(RateLimited("slower", retry_after=1.2))
     tally = await record(store, backend, 1)
-    assert (tally.done, tally.retries, len(backend.asked)) == (1, 2, 4)
-    waits = [b - a for a, b in zip(backend.asked, backend.asked[1:], strict=False)]
-    assert waits[0] >= 0.2
-    assert waits[1] < 0.15
+    assert (tally.done, tally.retries, len(backend.asked)) == (1, 1, 3)
+    assert backend.asked[1] - backend.asked[0] >= 1.2
     assert recorded(store)[0][0].faults == (), "the server's failure is not the model's"
 
 
-async def test_without_a_time_given_the_waits_grow(monkeypatch: pytest.MonkeyPatch) -> None:
-    waits: list[float] = []
-
-    async def note(seconds: float) -> None:
-        waits.append(seconds)
-
-    monkeypatch.setattr(asyncio, "sleep", note)
-    backend = PatientBackend(Failing(*[Unavailable("away")] * 12), 12)
+@pytest.mark.parametrize("retry_after", [None, 0.0, 0.2, 30.0, 3600.0])
+async def test_the_waits_grow_and_are_never_shorter_than_the_server_said(
+    waits: list[float], retry_after: float | None
+) -> None:
+    backend = PatientBackend(Failing(*[RateLimited("busy", retry_after)] * 12), 12)
     await backend.complete(Request((), problem=problems(1)[0]))
     for tried, wait in enumerate(waits):
         longest = min(60, 0.5 * 2**tried)
-        assert longest / 2 <= wait <= longest
-    assert len(waits) == 12
+        assert max(longest / 2, retry_after or 0) <= wait <= 1.1 * max(longest, retry_after or 0)
+    assert len(set(waits)) == 12, "all that were told the same would come back at once"
 
 
-async def test_after_all_retries_the_run_stops_and_keeps_what_was_finished(store: Store) -> None:
+async def test_a_server_that_is_always_busy_is_waited_for_as_long_as_one_that_is_away(
+    waits: list[float],
+) -> None:
+    """``Retry-After: 0`` is what a broken one says: it must not use up the retries in a blink."""
+    backend = PatientBackend(Failing(*[RateLimited("busy", 0.0)] * 100), 16)
+    with pytest.raises(Unavailable, match=r"given up after 17 tries, start it again .*: busy"):
+        await backend.complete(Request((), problem=problems(1)[0]))
+    assert sum(waits) > 240
+
+
+async def test_a_server_that_wants_to_be_left_alone_for_hours_ends_the_run(
+    waits: list[float],
+) -> None:
+    for seconds in (3601.0, 366 * 86400.0):
+        backend = PatientBackend(Failing(RateLimited("the day's limit", seconds)), 16)
+        until = datetime.now().astimezone() + timedelta(seconds=seconds)
+        with pytest.raises(Unavailable) as raised:
+            await backend.complete(Request((), problem=problems(1)[0]))
+        assert re.search(
+            rf"until \d\d:\d\d on .*{until:%Y}.*then.*the day's limit", str(raised.value)
+        )
+    assert waits == []
+
+
+async def test_after_all_retries_the_run_stops_and_keeps_what_was_finished(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("callsmith.waiting.FIRST", 0.01)
+
     class Dying(Failing):
         async def complete(self, request: Request) -> Completion:
             if request.problem.question == "What is 4 and 4?":
                 raise Unavailable("the server is away", retry_after=0)
             return await super().complete(request)
 
-    with pytest.raises(Unavailable, match="the server is away"):
+    with pytest.raises(Unavailable, match="start it again to go on: the server is away"):
         await record(store, Dying(), 8, concurrency=1, max_retries=3)
     assert len(recorded(store)) == 4
     tally = await record(store, solving, 8)

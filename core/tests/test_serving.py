@@ -7,7 +7,7 @@ import pytest
 
 from callsmith.backends import split_url
 from callsmith.errors import ContextOverflow, RateLimited, Rejected, Unavailable
-from callsmith.serving import is_loopback, refusal, seconds_to_wait, split_reasoning
+from callsmith.serving import YEAR, is_loopback, refusal, seconds_to_wait, split_reasoning
 
 
 @pytest.mark.parametrize(
@@ -47,6 +47,7 @@ def test_retry_after_is_read_in_seconds_or_as_a_date() -> None:
     assert seconds_to_wait("-5") == 0
     for nothing in ("", "soon", "nan", "inf"):
         assert seconds_to_wait(nothing) is None
+    assert seconds_to_wait("1e300") == YEAR, "a date that is none can't be shown"
     busy = refusal(429, "busy", "7")
     assert isinstance(busy, RateLimited)
     assert busy.retry_after == 7

@@ -7,7 +7,6 @@ is gone on with by being started again. The loop itself is `agent`'s.
 from __future__ import annotations
 
 import asyncio
-import random
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
@@ -22,6 +21,7 @@ from callsmith.isolation import Workers
 from callsmith.runs import Run
 from callsmith.store import Store
 from callsmith.tasks import Task
+from callsmith.waiting import Watch, wait_before_retry
 
 BATCH = 64
 """Chains in one commit, at most."""
@@ -148,13 +148,14 @@ class Rollout:
 class PatientBackend:
     """Waits for a server that is away or busy, and asks again; everything else passes through.
 
-    The waits double from half a second to a minute, with jitter, unless the server says how long.
+    How long the waits are, and what is told of them, is `waiting`'s.
     """
 
     inner: Backend
     max_retries: int
     timeout: float | None = None
     tally: Tally = field(default_factory=Tally)
+    watch: Watch = field(default_factory=Watch)
 
     @property
     def name(self) -> str:
@@ -173,16 +174,16 @@ class PatientBackend:
             began = time.perf_counter()
             try:
                 completion = await self._ask(request)
+                self.watch.answers()
                 return replace(completion, waited=waited) if waited else completion
             except Unavailable as error:
-                if tried == self.max_retries:
-                    raise
+                wait = wait_before_retry(error, tried, self.max_retries)
+                self.watch.waits(wait, error)
                 self.tally.retries += 1
                 self.tally.trouble = str(error)
-                wait = min(60.0, 0.5 * 2**tried) * random.uniform(0.5, 1.0)
                 self.tally.waiting += 1
                 try:
-                    await asyncio.sleep(wait if error.retry_after is None else error.retry_after)
+                    await asyncio.sleep(wait)
                 finally:
                     self.tally.waiting -= 1
                 waited += time.perf_counter() - began

@@ -16,6 +16,9 @@ from callsmith.errors import BackendError, ContextOverflow, RateLimited, Rejecte
 PASSING = (408, 409, 425)
 """Statuses below 500 that mean: not now."""
 
+YEAR = 366 * 86400.0
+"""Seconds: more than that no server means."""
+
 _TOO_LONG = re.compile(
     r"context.{0,20}(?:length|window|size)|(?:prompt|input|request).{0,30}too (?:long|large)"
     r"|maximum.{0,20}tokens|exceed.{0,40}context|too many tokens",
@@ -50,7 +53,7 @@ def seconds_to_wait(retry_after: str) -> float | None:
             return None
         date = date if date.tzinfo else date.replace(tzinfo=UTC)
         seconds = (date - datetime.now(UTC)).total_seconds()
-    return max(0.0, seconds) if seconds < float("inf") else None
+    return min(max(0.0, seconds), YEAR) if seconds < float("inf") else None
 
 
 def split_reasoning(text: str) -> tuple[str, str]:
