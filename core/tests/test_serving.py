@@ -6,6 +6,7 @@ from email.utils import format_datetime
 import pytest
 
 from callsmith.backends import split_url
+from callsmith.configs import RolloutConfig
 from callsmith.errors import ContextOverflow, RateLimited, Rejected, Unavailable
 from callsmith.serving import YEAR, is_loopback, refusal, seconds_to_wait, split_reasoning
 
@@ -89,3 +90,22 @@ def test_a_url_is_split_off_where_it_begins() -> None:
     assert split_url("@https://h/v1") == ("", "https://h/v1")
     with pytest.raises(Rejected, match="password"):
         split_url("m@https://me:secret@h/v1")
+
+
+@pytest.mark.parametrize(
+    "query",
+    ["api-key=K1", "key=K1", "a=b&API_KEY=K1", "access_token=K1", "X-Amz-Signature=K1", "code=K1"]
+    + ["sig=K1", "subscription-key=K1", "api%2Dkey=K1", "v=1;token=K1", "#key=K1"],
+)
+def test_a_key_in_a_url_is_refused_and_not_shown(query: str) -> None:
+    """The name of a model is recorded with every chain, and shown."""
+    with pytest.raises(Rejected, match=r"must not hold a key.* key_env=VARIABLE") as raised:
+        split_url(f"m@https://h/v1?{query}")
+    assert "K1" not in str(raised.value)
+    with pytest.raises(Rejected, match="must not hold a key"):  # before anything is made with it
+        RolloutConfig(task="t", model=f"openai:m@https://h/v1?{query}", run="r")
+
+
+def test_a_query_that_is_no_secret_stays() -> None:
+    name = "m@https://h/v1?api-version=2024-10-21&region=eu"
+    assert split_url(name) == ("m", name[2:])

@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, runtime_checkable
+from urllib.parse import unquote
 
 from callsmith.chain import JSON, Call, Dialect, Problem, Sampling, Step, Usage
 from callsmith.errors import Rejected
@@ -156,14 +157,27 @@ class Puller(Protocol):
     async def pull(self, on_progress: OnPull) -> None: ...
 
 
+_SECRET = re.compile(
+    "(key|token|sig|signature|secret|pass|password|passwd|pwd|auth|code|credentials?)$",
+    re.IGNORECASE,
+)
+"""The names of what holds a key in a query; others, such as api-version, are harmless."""
+
+
 def split_url(name: str) -> tuple[str, str]:
     """``my-model@http://host/v1`` in two, the URL empty if there is none.
 
-    Raises Rejected for a URL with a password in it: it would be recorded with every chain.
+    Raises Rejected for a URL with a password or a key in it: it would be recorded with every chain.
     """
     model, url = re.fullmatch(r"(.*?)(?:@(https?://.*))?", name, re.DOTALL).groups("")  # type: ignore[union-attr]
     if "@" in url.partition("://")[2].partition("/")[0]:
         raise Rejected("a URL must not hold a user or a password: give keys in the environment")
+    for part in re.split("[?&;#]", url)[1:]:
+        if _SECRET.search(field := unquote(part.partition("=")[0])):
+            raise Rejected(
+                f"a URL must not hold a key, and {field} looks like one: put it into a variable "
+                "of the environment (for openai: one that -o key_env=VARIABLE names)"
+            )
     return model, url
 
 

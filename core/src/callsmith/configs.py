@@ -59,7 +59,8 @@ class RolloutConfig(PromptConfig):
     ends without an answer, as in `Limits`. ``stop`` and ``extra`` are sampling's too: stop strings,
     and settings passed to the server by name. With ``constrain`` the server lets the model write
     nothing but valid calls. ``timeout`` is the seconds after which a turn is asked for again, None
-    for what suits the backend. Raises DataError for a number below its `LEAST`.
+    for what suits the backend. Raises DataError for a number below its `LEAST`, and Rejected for a
+    model's URL that can't be.
     """
 
     model: str
@@ -90,6 +91,7 @@ class RolloutConfig(PromptConfig):
                 raise DataError(f"{name} must be at least {least}, not {value}")
         if self.run and not re.fullmatch(r"\w[\w.-]*", self.run):
             raise DataError(f"{self.run!r} is no name for a run: letters, digits, . _ and - only")
+        split_url(self.model)
 
     @property
     def sampling(self) -> Sampling:
