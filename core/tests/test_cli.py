@@ -85,7 +85,7 @@ TOY = '''
         capabilities = Capabilities(dialects=("text",))
 
         def __init__(self, name, *, task, loud=False):
-            if name not in ("right", "wrong", "mixed", "silly"):
+            if name not in ("right", "wrong", "mixed", "silly", "refusing"):
                 raise Rejected(f"there is no model toy:{name}")
             self.name, self.kind, self.weights = f"toy:{name}", name, "/nowhere"
 
@@ -94,6 +94,8 @@ TOY = '''
 
         async def complete(self, request):
             n = int(request.problem.question.split()[-1][:-1])
+            if self.kind == "refusing":
+                raise Rejected("the server wants another turn")
             if self.kind == "silly":
                 return Completion("[/b] \\x1b[31mhm")
             if not request.steps:
@@ -482,6 +484,13 @@ def test_bad_input_is_answered_in_one_sentence(run: Run, line: str, sentence: st
     Path("nan.jsonl").write_text('{"question": "2 + 2?", "answer": NaN}\n')
     Path("bytes.jsonl").write_bytes(b'{"question": "\xff"}\n')
     assert sentence in refused(run, line)
+
+
+def test_a_start_that_is_refused_does_not_take_the_runs_name(run: Run) -> None:
+    sentence = "top_p is no extra of sampling: it is a setting of its own"
+    assert refused(run, f"{TEACH} --run r -n 2 --extra top_p=0.5") == sentence
+    assert "another turn" in refused(run, "teach -t doubling -m toy:refusing --run r -n 2")
+    assert "2 chains over 2 problems" in run(f"{TEACH} --run r -n 2").output
 
 
 def test_a_run_that_exists_with_another_configuration_is_refused_with_the_difference(

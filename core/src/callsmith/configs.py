@@ -59,8 +59,8 @@ class RolloutConfig(PromptConfig):
     ends without an answer, as in `Limits`. ``stop`` and ``extra`` are sampling's too: stop strings,
     and settings passed to the server by name. With ``constrain`` the server lets the model write
     nothing but valid calls. ``timeout`` is the seconds after which a turn is asked for again, None
-    for what suits the backend. Raises DataError for a number below its `LEAST`, and Rejected for a
-    model's URL that can't be.
+    for what suits the backend. Raises DataError for a number below its `LEAST` and for an extra
+    that is a setting of its own, and Rejected for a model's URL that can't be.
     """
 
     model: str
@@ -92,6 +92,9 @@ class RolloutConfig(PromptConfig):
         if self.run and not re.fullmatch(r"\w[\w.-]*", self.run):
             raise DataError(f"{self.run!r} is no name for a run: letters, digits, . _ and - only")
         split_url(self.model)
+        for name in ("temperature", "top_p", "max_tokens", "stop", "seed"):
+            if name in self.extra:
+                raise DataError(f"{name} is no extra of sampling: it is a setting of its own")
 
     @property
     def sampling(self) -> Sampling:
