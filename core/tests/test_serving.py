@@ -8,7 +8,14 @@ import pytest
 from callsmith.backends import split_url
 from callsmith.configs import RolloutConfig
 from callsmith.errors import ContextOverflow, RateLimited, Rejected, Unavailable
-from callsmith.serving import YEAR, is_loopback, refusal, seconds_to_wait, split_reasoning
+from callsmith.serving import (
+    YEAR,
+    find_proxy,
+    is_loopback,
+    refusal,
+    seconds_to_wait,
+    split_reasoning,
+)
 
 
 @pytest.mark.parametrize(
@@ -111,3 +118,28 @@ def test_a_key_in_a_url_is_refused_and_not_shown(query: str) -> None:
 def test_a_query_that_is_no_secret_stays() -> None:
     name = "m@https://h/v1?api-version=2024-10-21&region=eu"
     assert split_url(name) == ("m", name[2:])
+
+
+def test_no_proxy_stands_before_a_server_on_this_machine_or_one_in_no_proxy(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name in ("http_proxy", "https_proxy", "all_proxy", "HTTPS_PROXY", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HTTP_PROXY", "proxy.example.org:3128")
+    monkeypatch.setenv("NO_PROXY", "intern.example.org")
+    for url in ("http://127.0.0.1:8000/v1", "http://localhost/v1", "http://[::1]:8000/v1"):
+        assert find_proxy(url) is None
+    assert find_proxy("http://gpu.intern.example.org:8000/v1") is None
+    proxy = find_proxy("http://models.example.org/v1")
+    assert proxy
+    assert proxy.url == "http://proxy.example.org:3128"
+    monkeypatch.setenv("ALL_PROXY", "other.example.org:3128")
+    assert find_proxy("http://models.example.org/v1") == proxy
+    for_all = find_proxy("https://models.example.org/v1")
+    assert for_all
+    assert for_all.named == "http://other.example.org:3128 (named by ALL_PROXY)"
+    monkeypatch.setenv("http_proxy", "socks5://me:hidden@proxy.example.org")
+    with pytest.raises(
+        Rejected, match=r"socks5://proxy.example.org \(http_proxy\) is none for HTTP"
+    ):
+        find_proxy("http://models.example.org/v1")

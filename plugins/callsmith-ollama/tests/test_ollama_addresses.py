@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import ssl
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -71,6 +73,42 @@ async def test_this_machine_is_not_asked_through_a_proxy(
     backend = open_backend(f"tiny@{shim.url}")
     await backend.prepare()
     await backend.close()
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        ("ALL_PROXY", "socks5://127.0.0.1:9"),
+        ("http_proxy", "foo://bar"),
+        ("OLLAMA_HOST", "http://127.0.0.1:99999"),
+        ("SSL_CERT_FILE", "/tmp/there/is/none"),
+    ],
+)
+def test_what_is_wrong_in_the_environment_is_nothing_to_a_server_on_this_machine(
+    shim: Shim, broken: tuple[str, str]
+) -> None:
+    """The ollama package fails on it as soon as it is imported: so in a process of its own."""
+    command = [sys.executable, "-m", "callsmith", "models", f"ollama@{shim.url}"]
+    environment = {**os.environ, **dict([broken])}
+    ran = subprocess.run(command, env=environment, capture_output=True, text=True)
+    assert (ran.returncode, ran.stderr) == (0, "")
+    assert "tiny" in ran.stdout
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "sentence"),
+    [
+        ("ALL_PROXY", "socks5://127.0.0.1:9", r"socks5://127.0.0.1:9 \(ALL_PROXY\) is none for"),
+        ("https_proxy", "foo://bar", r"foo://bar \(https_proxy\) is none for HTTP"),
+        ("SSL_CERT_FILE", "/there/is/none", "SSL_CERT_FILE names /there/is/none, which can't be"),
+    ],
+)
+def test_what_is_wrong_in_the_environment_is_said_of_a_server_elsewhere(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str, sentence: str
+) -> None:
+    monkeypatch.setenv(name, value)
+    with pytest.raises(Rejected, match=sentence):
+        open_backend("tiny@https://models.example.org")
 
 
 async def test_a_self_signed_certificate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,9 +17,8 @@ import aiohttp
 
 from callsmith.chain import JSON
 from callsmith.errors import BackendError, ContextOverflow, ModelFault, Rejected, Unavailable
-from callsmith.serving import refusal
+from callsmith.serving import Proxy, refusal
 from callsmith_openai.keys import Key
-from callsmith_openai.proxies import Proxy
 
 _NO_CREDIT = {"insufficient_quota", "billing_hard_limit_reached", "billing_not_active"}
 _TOO_LONG = {"context_length_exceeded", "exceed_context_size_error"}
@@ -159,7 +158,7 @@ class Failures:
         )
 
     def _proxy(self) -> str:
-        return f"{self.proxy.shown} (named by {self.proxy.variable})" if self.proxy else ""
+        return self.proxy.named if self.proxy else ""
 
     def _certificate(self, error: Exception) -> str:
         why = error.verify_message if isinstance(error, ssl.SSLCertVerificationError) else ""
