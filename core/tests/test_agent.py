@@ -196,11 +196,21 @@ async def test_the_calls_before_one_that_cannot_be_read_are_run() -> None:
 
 
 async def test_what_the_server_could_not_read_is_the_models_fault() -> None:
-    turn = ModelFault("error parsing tool call:\nunexpected end", text='{"name": "ad')
+    written = Completion('{"name": "ad', (), "length", Usage(50, 7), "Add them.", "m-1")
+    turn = ModelFault("error parsing tool call:\nunexpected end", written)
     chain = await chain_of("add(1, 2)", turn, "answer(3)")
     assert chain.stop == "answer"
-    assert chain.steps[1].text == '{"name": "ad'
-    assert chain.steps[1].fault == Fault("model", "error parsing tool call: unexpected end")
+    step = chain.steps[1]
+    assert step.fault == Fault("model", "error parsing tool call: unexpected end")
+    assert (step.text, step.finish, step.reasoning) == ('{"name": "ad', "length", "Add them.")
+    assert (step.model, step.usage) == ("m-1", Usage(50, 7))
+    assert chain.usage == Usage(50, 7), "a turn that failed was paid for all the same"
+
+
+async def test_tokens_of_turns_that_fail_count_for_the_limit() -> None:
+    turn = ModelFault("it makes no sense", Completion(usage=Usage(10, 40)))
+    chain = await chain_of(turn, limits=Limits(tokens=80, idle=9))
+    assert (chain.stop, len(chain.steps)) == ("tokens", 2)
 
 
 @pytest.mark.parametrize("error", [Rejected("no such model"), Unavailable("away")])
@@ -429,7 +439,7 @@ async def test_values_that_no_json_holds_never_reach_the_record() -> None:
         Completion(calls=(Call("add", {"a": float("nan"), "b": 1}), Call("answer", {"value": 3}))),
         Completion("\ud800", calls=(Call("push", {"item": "\ud800"}),), reasoning="\udfff"),
         Completion('{"name": "add", "arguments": {"a": 1e999, "b": 1}}'),
-        ModelFault("half \ud800", text="half \ud800"),
+        ModelFault("half \ud800", Completion("half \ud800")),
         Completion(calls=(Call("answer", {"value": 3}),)),
     ]
     chain = await chain_of(*said, shown=prompt(dialect="native"), limits=Limits(idle=9))

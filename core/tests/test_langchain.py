@@ -342,7 +342,7 @@ async def test_what_ollamas_model_wrote_wrong_is_no_failure_of_the_server() -> N
     parsing = OutputParserException("Invalid JSON", llm_output='{"a": ')
     with pytest.raises(ModelFault, match="Invalid JSON") as raised:
         await complete(parsing)
-    assert raised.value.text == '{"a": '
+    assert raised.value.turn.text == '{"a": '
 
 
 async def test_a_key_that_a_server_repeats_is_in_no_error() -> None:

@@ -131,7 +131,8 @@ async def solve(
             calls, fault = prompt.read(completion)
         except ModelFault as error:
             progress.waited += error.waited
-            completion, calls, fault = Completion(error.text), (), Fault("model", describe(error))
+            completion = error.turn or Completion()
+            calls, fault = (), Fault("model", describe(error))
         except ContextOverflow:
             stop = "context"
             break

@@ -114,8 +114,13 @@ def test_what_is_wrong_in_the_environment_is_said_of_a_server_elsewhere(
 @pytest.mark.parametrize(
     ("answer", "url", "kind", "sentence"),
     [
-        ("403 Forbidden", "https://h.example.org", Rejected, "{proxy} lets nobody through to https"),
-        ("503 Busy", "https://h.example.org", Unavailable, "{proxy} lets nobody through to https"),
+        (
+            "403 Forbidden",
+            "https://h.example.org",
+            Rejected,
+            "{proxy} lets nobody through to https",
+        ),
+        ("503 Busy", "https://h.example.org", Unavailable, "{proxy} lets nobody through to"),
         ("407 No", "https://h.example.org", Rejected, "{proxy} wants a password: write it into"),
         ("407 No", "http://h.example.org", Rejected, "{proxy} wants a password: write it into"),
         (

@@ -15,6 +15,7 @@ from http.client import responses
 
 import aiohttp
 
+from callsmith.backends import Completion
 from callsmith.chain import JSON
 from callsmith.errors import BackendError, ContextOverflow, ModelFault, Rejected, Unavailable
 from callsmith.serving import Proxy, refusal
@@ -129,7 +130,7 @@ class Failures:
             return ContextOverflow(said)
         if codes & _FILTERED or "tool_use_failed" in codes or _UNREADABLE.search(words):
             written = error.get("failed_generation") if isinstance(error, Mapping) else ""
-            return ModelFault(words[:300], text=str(written or ""))
+            return ModelFault(words[:300], Completion(str(written or "")))
         if status in (400, 422) and "seed" in words.lower():
             said += "; -o seed=false sends none"
         if status in _NOT_THERE and "model" not in words.lower():
