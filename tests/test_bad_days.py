@@ -201,7 +201,7 @@ def check_recorded(row: Row, chain: Chain, verdict: Verdict) -> None:
 
 def check_asked_again(row: Row, tally: Tally, asked: list[float]) -> None:
     """``asked`` is when the turns of the chain were asked for, the bad one first."""
-    match row.again.rstrip(" ¹²"):
+    match row.again.rstrip(" ¹²³"):
         case "no" | "no: the model is told":
             assert tally.retries == 0
         case "after a wait" | "after `--timeout`":

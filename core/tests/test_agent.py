@@ -91,6 +91,12 @@ def growing(request: Request) -> str:
     return f"add({len(request.steps)}, 1)"
 
 
+def too_long(request: Request) -> ContextOverflow | None:
+    """For a model that could read the prompt, but not with the problem."""
+    whole = PROBLEM.question in str(request.messages)
+    return ContextOverflow("too long: 90 of 80 tokens") if whole else None
+
+
 @pytest.mark.parametrize(
     ("turns", "limits", "stop", "steps"),
     [
@@ -105,7 +111,7 @@ def growing(request: Request) -> str:
         (["hm"], Limits(), "gave_up", 2),
         (["", ""], Limits(idle=3), "gave_up", 3),
         (["add(1, 2)", "hm", "add(1, 3)", "hm", "add(1, 4)", "hm", "hm"], Limits(), "gave_up", 7),
-        ([ContextOverflow("too long")], Limits(), "context", 0),
+        ([lambda r: too_long(r) or "hm"], Limits(), "context", 0),
         (["add(1, 2)", ContextOverflow("too long")], Limits(), "context", 1),
     ],
 )
@@ -114,6 +120,21 @@ async def test_every_other_stop_has_no_answer(
 ) -> None:
     chain = await chain_of(*turns, limits=limits)
     assert (chain.stop, chain.answer, len(chain.steps)) == (stop, None, steps)
+
+
+async def test_a_conversation_that_does_not_fit_says_so_on_its_chain() -> None:
+    late = ("add(1, 2)", ContextOverflow("too long: 90 of 80 tokens"))
+    for turns in (lambda r: too_long(r) or "hm",), late:
+        chain = await chain_of(*turns)
+        assert (chain.stop, chain.faults) == ("context", ()), "it is not the model's mistake"
+        assert chain.note == "too long: 90 of 80 tokens"
+        assert load_chain(dump(chain)).note == chain.note
+
+
+async def test_a_prompt_that_does_not_fit_whatever_the_problem_is_the_users_to_mend() -> None:
+    """Else a window that is too small would be recorded as so many wrong answers."""
+    with pytest.raises(Rejected, match=r"not fit by themselves \(too long\).*num_ctx.*--shots"):
+        await chain_of(ContextOverflow("too long"))
 
 
 async def test_tokens_are_those_that_the_model_wrote() -> None:
@@ -408,6 +429,7 @@ chains = st.builds(
     counts,
     texts,
     seconds,
+    texts,
 )
 
 

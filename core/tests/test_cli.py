@@ -27,7 +27,7 @@ TOY = '''
 
     from callsmith.backends import Capabilities, Completion, ModelInfo, split_url
     from callsmith.chain import Call, Problem, Usage
-    from callsmith.errors import DataError, Rejected
+    from callsmith.errors import ContextOverflow, DataError, Rejected
     from callsmith.functions import FunctionPack, function
     from callsmith.hookspecs import hookimpl
     from callsmith.tasks import BaseTask
@@ -85,7 +85,7 @@ TOY = '''
         capabilities = Capabilities(dialects=("text",))
 
         def __init__(self, name, *, task, loud=False):
-            if name not in ("right", "wrong", "mixed", "silly", "refusing"):
+            if name not in ("right", "wrong", "mixed", "silly", "short", "refusing"):
                 raise Rejected(f"there is no model toy:{name}")
             self.name, self.kind, self.weights = f"toy:{name}", name, "/nowhere"
 
@@ -94,6 +94,8 @@ TOY = '''
 
         async def complete(self, request):
             n = int(request.problem.question.split()[-1][:-1])
+            if self.kind == "short" and request.steps:
+                raise ContextOverflow("it has 90 tokens, the model reads 80")
             if self.kind == "refusing":
                 raise Rejected("the server wants another turn")
             if self.kind == "silly":
@@ -484,6 +486,15 @@ def test_bad_input_is_answered_in_one_sentence(run: Run, line: str, sentence: st
     Path("nan.jsonl").write_text('{"question": "2 + 2?", "answer": NaN}\n')
     Path("bytes.jsonl").write_bytes(b'{"question": "\xff"}\n')
     assert sentence in refused(run, line)
+
+
+def test_conversations_that_do_not_fit_are_counted_and_say_why(run: Run) -> None:
+    said = run("teach -t doubling -m toy:short --run r -n 3").output
+    assert "no answer: stopped by context 3" in said
+    key = re.search(r"show r (\w+)", run("show r").output)
+    assert key
+    shown = run(f"show r {key[1]}").output
+    assert "no answer: stopped by context (it has 90 tokens, the model reads 80)" in shown
 
 
 def test_a_start_that_is_refused_does_not_take_the_runs_name(run: Run) -> None:

@@ -9,7 +9,7 @@ import json
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -17,7 +17,14 @@ from callsmith.backends import Backend, Completion, ReplayBackend, Request
 from callsmith.calls import run_call
 from callsmith.chain import JSON, Call, Chain, Fault, Problem, Result, Sampling, Setup, Step, Stop
 from callsmith.dialects import Prompt
-from callsmith.errors import ContextOverflow, ModelFault, PluginError, describe
+from callsmith.errors import (
+    BackendError,
+    ContextOverflow,
+    ModelFault,
+    PluginError,
+    Rejected,
+    describe,
+)
 from callsmith.functions import Context
 from callsmith.values import readable
 
@@ -104,7 +111,8 @@ async def solve(
     ``on_step`` is called with each step as it is made, ``on_text`` with each piece of a turn's
     text as it is written, by backends that can stream.
     A model's mistakes are on the chain. Raises what `Backend.complete` raises, but for
-    ModelFault and ContextOverflow, which are data as well.
+    ModelFault and ContextOverflow, which are data as well; and Rejected for a prompt that does not
+    fit into the model's window, whatever the problem.
     """
     sampling, limits, setup = sampling or Sampling(), limits or Limits(), setup or Setup()
     started = datetime.now(UTC).isoformat(timespec="seconds")
@@ -112,6 +120,7 @@ async def solve(
     steps: list[Step] = []
     messages = prompt.conversation(problem)
     answer: JSON = None
+    note = ""
     while (stop := progress.stop(limits, len(steps))) is None:
         request = Request(
             messages=tuple(messages),
@@ -133,8 +142,10 @@ async def solve(
             progress.waited += error.waited
             completion = error.turn or Completion()
             calls, fault = (), Fault("model", describe(error))
-        except ContextOverflow:
-            stop = "context"
+        except ContextOverflow as error:
+            if not steps:
+                await _check_prompt(prompt, backend, request)
+            stop, note = "context", describe(error)
             break
         progress.asking += time.perf_counter() - turn_began
         allowed = calls[: max(0, limits.calls - progress.calls)]
@@ -149,7 +160,27 @@ async def solve(
             answer, stop = step.results[-1].value, "answer"
             break
     took = progress.seconds
-    return Chain(problem, setup, tuple(steps), stop, answer, run, attempt, seed, started, took)
+    made = tuple(steps)
+    return Chain(problem, setup, made, stop, answer, run, attempt, seed, started, took, note)
+
+
+async def _check_prompt(prompt: Prompt, backend: Backend, request: Request) -> None:
+    """Raise Rejected if it is not the problem that is too long, but what comes before it.
+
+    Then no chain could ever have a turn, and the user must act: so the model is asked again, with
+    a problem that fits if any does.
+    """
+    messages = tuple(prompt.conversation(Problem("?")))
+    try:
+        await backend.complete(replace(request, messages=messages, on_text=None))
+    except ContextOverflow as error:
+        raise Rejected(
+            "the instructions, functions and worked examples do not fit by themselves "
+            f"({describe(error)}): give the model a larger window (-o num_ctx=N for Ollama, "
+            "--ctx-size for llama.cpp), or show fewer examples with --shots"
+        ) from error
+    except BackendError:
+        pass  # it tells nothing of the prompt
 
 
 async def _run_turn(

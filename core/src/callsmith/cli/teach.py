@@ -69,6 +69,8 @@ def teach_command(
         f"  correct {percent(measured.accuracy)} [dim]({percent(low)} to {percent(high)})[/], "
         f"grounded {percent(measured.grounded)}; faults: {counts(measured.faults)}"
     )
+    if stops := {stop: count for stop, count in measured.stops.items() if stop != "answer"}:
+        console.print(f"  no answer: stopped by {counts(stops)}")
     if measured.usage.total:
         console.print(f"  {tokens(measured.usage, price)}")
     if 0 < measured.accuracy < 1:
