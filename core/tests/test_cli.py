@@ -27,7 +27,7 @@ TOY = '''
 
     from callsmith.backends import Capabilities, Completion, ModelInfo, split_url
     from callsmith.chain import Call, Problem, Usage
-    from callsmith.errors import ContextOverflow, DataError, Rejected
+    from callsmith.errors import ContextOverflow, DataError, Rejected, Unavailable
     from callsmith.functions import FunctionPack, function
     from callsmith.hookspecs import hookimpl
     from callsmith.tasks import BaseTask
@@ -85,9 +85,10 @@ TOY = '''
         capabilities = Capabilities(dialects=("text",))
 
         def __init__(self, name, *, task, loud=False):
-            if name not in ("right", "wrong", "mixed", "silly", "short", "refusing"):
+            if name not in ("right", "wrong", "mixed", "silly", "short", "away", "refusing"):
                 raise Rejected(f"there is no model toy:{name}")
             self.name, self.kind, self.weights = f"toy:{name}", name, "/nowhere"
+            self.asked = False
 
         async def prepare(self):
             pass
@@ -96,6 +97,9 @@ TOY = '''
             n = int(request.problem.question.split()[-1][:-1])
             if self.kind == "short" and request.steps:
                 raise ContextOverflow("it has 90 tokens, the model reads 80")
+            if self.kind == "away" and not self.asked:
+                self.asked = True
+                raise Unavailable("it is [away]", retry_after=0.0)
             if self.kind == "refusing":
                 raise Rejected("the server wants another turn")
             if self.kind == "silly":
@@ -495,6 +499,18 @@ def test_conversations_that_do_not_fit_are_counted_and_say_why(run: Run) -> None
     assert key
     shown = run(f"show r {key[1]}").output
     assert "no answer: stopped by context (it has 90 tokens, the model reads 80)" in shown
+
+
+def test_a_server_that_was_away_is_told_of_in_the_log_and_at_the_end(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("callsmith.waiting.QUIET", 0.0)
+    done = run("teach -t doubling -m toy:away --run r -n 2")
+    assert re.match(r"\d\d:\d\d:\d\d waiting for the server: it is \[away\]\n", done.errors)
+    assert re.search(r"\n\d\d:\d\d:\d\d the server is back after 0:00:0\d\n", done.errors)
+    assert "retries 1, the last since it is [away]" in done.output
+    told = run("teach -t doubling -m toy:away --run s -n 2 --json").json
+    assert (told["retries"], told["trouble"]) == (1, "it is [away]")
 
 
 def test_a_start_that_is_refused_does_not_take_the_runs_name(run: Run) -> None:

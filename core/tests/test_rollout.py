@@ -279,6 +279,31 @@ async def test_a_server_that_is_always_busy_is_waited_for_as_long_as_one_that_is
     assert sum(waits) > 240
 
 
+async def test_a_wait_that_is_worth_a_word_is_told_when_it_begins_and_when_it_ends(
+    waits: list[float],
+) -> None:
+    """The log of a night must say why nothing happened in it."""
+    away, busy = Unavailable("it is away"), RateLimited("it is busy", 60.0)
+    tally = Tally()
+    solved = Request((), problem=problems(1)[0])
+    backend = PatientBackend(Failing(*[away] * 12), 16, tally=tally)
+    await backend.complete(solved)
+    begun, ended = tally.notices
+    assert re.fullmatch(r"\d\d:\d\d:\d\d waiting for the server: it is away", begun)
+    found = re.fullmatch(r"\d\d:\d\d:\d\d the server is back after 0:(\d\d):(\d\d)", ended)
+    assert found
+    assert abs(int(found[1]) * 60 + int(found[2]) - sum(waits)) < 2
+    backend.inner.errors = [busy]  # type: ignore[attr-defined]
+    await backend.complete(solved)
+    assert [notice[9:] for notice in tally.notices[2:]] == [
+        "waiting for the server: it is busy",
+        tally.notices[3][9:],
+    ]
+    backend.inner.errors = [away, away]  # type: ignore[attr-defined]
+    await backend.complete(solved)
+    assert len(tally.notices) == 4, "a hiccup is worth none"
+
+
 async def test_a_server_that_wants_to_be_left_alone_for_hours_ends_the_run(
     waits: list[float],
 ) -> None:

@@ -35,6 +35,7 @@ class Tally:
     """What a rollout has done so far. ``owed`` counts this start's chains, not the whole run's.
 
     ``waiting`` of those in flight wait for a server; ``trouble`` is what was last wrong with it.
+    ``notices`` are sentences that a person should see once.
     """
 
     owed: int = 0
@@ -45,6 +46,7 @@ class Tally:
     retries: int = 0
     waiting: int = 0
     trouble: str = ""
+    notices: list[str] = field(default_factory=list)
     faults: Counter[str] = field(default_factory=Counter)
     began: float = field(default_factory=time.perf_counter)
 
@@ -155,7 +157,10 @@ class PatientBackend:
     max_retries: int
     timeout: float | None = None
     tally: Tally = field(default_factory=Tally)
-    watch: Watch = field(default_factory=Watch)
+    watch: Watch | None = None
+
+    def __post_init__(self) -> None:
+        self._watch = self.watch or Watch(self.tally.notices.append)
 
     @property
     def name(self) -> str:
@@ -174,11 +179,11 @@ class PatientBackend:
             began = time.perf_counter()
             try:
                 completion = await self._ask(request)
-                self.watch.answers()
+                self._watch.answers()
                 return replace(completion, waited=waited) if waited else completion
             except Unavailable as error:
                 wait = wait_before_retry(error, tried, self.max_retries)
-                self.watch.waits(wait, error)
+                self._watch.waits(wait, error)
                 self.tally.retries += 1
                 self.tally.trouble = str(error)
                 self.tally.waiting += 1

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import logging
 import random
 import time
+from collections.abc import Callable
 from datetime import datetime, timedelta
 
 from callsmith.errors import Unavailable
-
-logger = logging.getLogger(__name__)
 
 FIRST = 0.5
 LONGEST = 60.0
@@ -45,13 +43,14 @@ def wait_before_retry(error: Unavailable, tried: int, max_retries: int) -> float
 
 
 class Watch:
-    """Tells in the log when a wait for a server begins that is worth a word, and when it ends.
+    """Tells, in a sentence each, when a wait for a server begins that is worth a word, and ends.
 
-    That is one of ``quiet`` seconds in which no turn comes, of none of those under way.
+    That is one of ``quiet`` seconds (by default `QUIET`) in which none of those under way comes.
     """
 
-    def __init__(self, quiet: float = QUIET) -> None:
-        self._quiet = quiet
+    def __init__(self, tell: Callable[[str], None], quiet: float | None = None) -> None:
+        self._tell = tell
+        self._quiet = QUIET if quiet is None else quiet
         self._since: float | None = None
         self._told = False
 
@@ -62,13 +61,13 @@ class Watch:
             self._since = now
         if not self._told and now + seconds - self._since >= self._quiet:
             self._told = True
-            logger.warning("%s waiting for the server: %s", _clock(), error)
+            self._tell(f"{_clock()} waiting for the server: {error}")
 
     def answers(self) -> None:
         """A turn came."""
         if self._told and self._since is not None:
             away = timedelta(seconds=round(time.monotonic() - self._since))
-            logger.warning("%s the server is back after %s", _clock(), away)
+            self._tell(f"{_clock()} the server is back after {away}")
         self._since, self._told = None, False
 
 

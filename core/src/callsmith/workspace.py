@@ -39,6 +39,7 @@ from callsmith.runs import Run
 from callsmith.store import Store, home_folder
 from callsmith.tasks import BaseTask, FunctionRef, Task, problems_of
 from callsmith.training import TrainedModel, TrainingData
+from callsmith.waiting import Watch
 
 T = TypeVar("T")
 
@@ -111,7 +112,7 @@ class Workspace:
         """One problem, one chain; nothing is recorded in the store.
 
         ``on_step`` sees each turn and ``on_text`` its text as it is written; ``on_ready`` and
-        ``on_pull`` are as in `teach`.
+        ``on_pull`` are as in `teach`, and ``on_ready`` is told as well of waits for the server.
         """
 
         async def work() -> Chain:
@@ -126,7 +127,9 @@ class Workspace:
                     on_ready(describe_choice(config, prompt, backend))
                     return await agent.solve(
                         problem,
-                        PatientBackend(backend, config.max_retries, config.timeout),
+                        PatientBackend(
+                            backend, config.max_retries, config.timeout, watch=Watch(on_ready)
+                        ),
                         prompt,
                         workers,
                         sampling=config.sampling,

@@ -30,8 +30,12 @@ class RolloutProgress:
     def __init__(self, progress: Progress, label: str) -> None:
         self._progress = progress
         self._task = progress.add_task(escape(label), total=None, facts="")
+        self._noticed = 0
 
     def __call__(self, tally: Tally, batch: Sequence[tuple[Chain, Verdict]]) -> None:
+        for notice in tally.notices[self._noticed :]:
+            errors.print(f"[yellow]{escape(notice)}[/]", soft_wrap=True)
+        self._noticed = len(tally.notices)
         rate = tally.done / tally.seconds if tally.seconds else 0.0
         facts = []
         if tally.done:
