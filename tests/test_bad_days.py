@@ -173,6 +173,43 @@ async def test_a_server_that_stays_busy_is_asked_less_and_less_and_one_that_name
     assert (chain.stop, verdict.correct) == ("answer", True)
 
 
+@pytest.mark.parametrize("scheme", WIRES)
+async def test_a_server_that_still_loads_is_waited_for_and_one_that_is_not_there_is_not(
+    scheme: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("callsmith.waiting.FIRST", 0.05)
+    problems = tmp_path / "sums.jsonl"
+    problems.write_text('{"question": "What is 1 plus 5?", "answer": 6}\n')
+    work, told = Workspace(tmp_path / "home"), list[str]()
+    loop = asyncio.get_running_loop()
+    async with FaultServer(WIRES[scheme], Solver(DAYS["answers 500"])) as server:
+        config = RolloutConfig(
+            task=str(problems),
+            model=f"{scheme}:{server.wire.model}@{server.url}",
+            functions=(add,),
+            dialect="native",
+        )
+
+        def loaded() -> None:
+            server.refuses = None
+
+        def tell(sentence: str) -> None:
+            told.append(sentence)
+            if "waiting" in sentence:  # and it needs a while longer
+                loop.call_soon_threadsafe(loop.call_later, 0.3, loaded)
+
+        server.refuses = (503, "Loading model")
+        await asyncio.to_thread(work.teach, config, on_ready=tell)
+        assert len(server.requests) > len(server.turns) + 2
+        waiting, back, _ = told
+        assert "waiting for the server: " in waiting
+        assert "Loading model" in waiting
+        assert "the server is back after" in back
+    gone = await asyncio.to_thread(run, work, config)
+    assert isinstance(gone, Unavailable)
+    assert "given up" not in str(gone)
+
+
 def run(work: Workspace, config: RolloutConfig) -> RunReport | CallsmithError:
     try:
         return work.teach(config)

@@ -41,12 +41,14 @@ class BackendError(CallsmithError):
 class Unavailable(BackendError):
     """The server can't be reached or is failing: wait and try again.
 
-    ``retry_after`` is the wait that the server asked for, in seconds, if it did.
+    ``retry_after`` is the wait that the server asked for, in seconds, if it did; ``status`` is what
+    it answered with in HTTP, 0 if it did not answer.
     """
 
-    def __init__(self, message: str, retry_after: float | None = None) -> None:
+    def __init__(self, message: str, retry_after: float | None = None, status: int = 0) -> None:
         super().__init__(message)
         self.retry_after = retry_after
+        self.status = status
 
 
 class RateLimited(Unavailable):

@@ -38,11 +38,11 @@ def refusal(status: int, message: str, retry_after: str = "") -> BackendError:
     the header of that name, in seconds or as a date.
     """
     if status == 429:
-        return RateLimited(message, seconds_to_wait(retry_after))
+        return RateLimited(message, seconds_to_wait(retry_after), status)
     if status in (400, 413, 422, 500) and _TOO_LONG.search(message):
         return ContextOverflow(message)
     if status in PASSING or status >= 500:
-        return Unavailable(message, seconds_to_wait(retry_after))
+        return Unavailable(message, seconds_to_wait(retry_after), status)
     return Rejected(message)
 
 

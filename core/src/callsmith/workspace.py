@@ -119,7 +119,7 @@ class Workspace:
             task = self.task(config)
             backend = self.backend(config.model, task, config.model_options)
             try:
-                await make_ready(backend, on_pull)
+                await make_ready(backend, on_pull, config.max_retries, on_ready)
                 async with Workers() as workers:
                     prompt = await make_prompt(
                         self.registry, config, task, backend, workers, config.constrain
@@ -154,8 +154,8 @@ class Workspace:
     ) -> RunReport:
         """Make the chains that the run still owes. ``on_record`` is called after each commit.
 
-        ``on_ready`` is told, before the first chain, which dialect was chosen and why (empty if
-        it was asked for). With
+        ``on_ready`` is told, before the first chain, that a server is waited for which is still
+        loading, and which dialect was chosen and why (empty if it was asked for). With
         ``on_pull`` the model is fetched first, where the backend can, and it is told how far.
 
         Raises StoreError if the run's name is taken by another configuration, DataError for an
@@ -169,7 +169,7 @@ class Workspace:
                 self._refuse_trained_on(config, problems)
             backend = self.backend(config.model, task, config.model_options)
             try:
-                await make_ready(backend, on_pull)
+                await make_ready(backend, on_pull, config.max_retries, on_ready)
                 able = backend.capabilities
                 async with Workers() as workers:
                     prompt = await make_prompt(
