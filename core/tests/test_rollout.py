@@ -23,6 +23,7 @@ import pytest
 from callsmith.agent import Limits
 from callsmith.backends import Completion, Request, ScriptedBackend
 from callsmith.chain import Chain, Problem, Setup, Verdict
+from callsmith.cli.progress import Turns
 from callsmith.control import answer_function
 from callsmith.dialects import Prompt
 from callsmith.errors import (
@@ -539,6 +540,23 @@ async def test_a_backend_that_never_waits_can_be_interrupted(store: Store) -> No
     with pytest.raises(asyncio.CancelledError):
         await making
     assert len(recorded(store)) < 2000
+
+
+async def test_a_turn_that_is_asked_for_again_is_not_shown_twice() -> None:
+    class Breaking(ScriptedBackend):
+        async def complete(self, request: Request) -> Completion:
+            self.requests.append(request)
+            assert request.on_text
+            request.on_text("add(1, ")
+            if len(self.requests) == 1:
+                raise Unavailable("it broke off", retry_after=0.0)
+            request.on_text("2)")
+            return Completion("add(1, 2)")
+
+    turns = Turns()
+    patient = PatientBackend(Breaking([]), max_retries=2)
+    await patient.complete(Request((), on_text=turns.write))
+    assert turns.written == "add(1, 2)"
 
 
 async def test_a_turn_that_takes_too_long_is_asked_for_again_and_said_so() -> None:

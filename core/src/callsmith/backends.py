@@ -43,7 +43,8 @@ class Request:
     else empty. ``seed`` is the chain's. ``problem``, ``attempt`` and ``steps`` are for backends
     that replay instead of sampling, and to tell the turns of one chain apart: servers are never
     sent them. ``on_text`` is called with each piece of the turn as it is written: a backend that
-    can stream does so if it is there.
+    can stream does so if it is there. An empty piece says that the turn is written anew, and what
+    came of it before is void.
     """
 
     messages: Sequence[Message]

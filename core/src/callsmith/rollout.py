@@ -186,6 +186,8 @@ class PatientBackend:
                 self._watch.waits(wait, error)
                 self.tally.retries += 1
                 self.tally.trouble = str(error)
+                if request.on_text:
+                    request.on_text("")
                 self.tally.waiting += 1
                 try:
                     await asyncio.sleep(wait)

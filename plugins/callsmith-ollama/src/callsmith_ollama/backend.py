@@ -141,6 +141,8 @@ class OllamaBackend:
                 # is hardly less than a byte: a larger window won't help what is short.
                 if 2 * size < num_ctx or not self._window.grow(num_ctx):
                     raise
+                if request.on_text:
+                    request.on_text("")
 
     async def close(self) -> None:
         """Close the connections. The model stays loaded for as long as ``keep_alive`` says."""
