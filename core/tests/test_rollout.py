@@ -520,6 +520,26 @@ def test_a_run_that_is_killed_at_any_moment_goes_on_with_nothing_doubled_or_lost
     assert {count for *_, count in made} == {1}
 
 
+def test_a_run_that_is_under_way_is_not_started_a_second_time(
+    teach: Callable[[], subprocess.Popen[str]], tmp_path: Path
+) -> None:
+    """Both would make all chains, and half of them be thrown away."""
+    first, home = teach(), tmp_path / "home"
+    while count_chains(home) < 10:
+        assert first.poll() is None, first.communicate()
+        time.sleep(0.01)
+    first.send_signal(signal.SIGSTOP)  # or it could be done before the other has begun
+    second = teach()
+    _, errors = second.communicate(timeout=60)
+    first.kill()
+    first.communicate()
+    assert second.returncode == 2
+    assert "Error: run 'counting-train-slowly' is under way in another process: wait" in errors
+    third = teach()  # the first held it for as long as it lived
+    stop_after(third, home, 10, signal.SIGKILL)
+    third.communicate()
+
+
 def test_ctrl_c_ends_in_one_sentence_and_the_same_command_goes_on(
     teach: Callable[[], subprocess.Popen[str]], tmp_path: Path
 ) -> None:

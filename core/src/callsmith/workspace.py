@@ -24,6 +24,7 @@ from callsmith.chain import (
     Step,
     Verdict,
 )
+from callsmith.claims import claim
 from callsmith.configs import PromptConfig, RolloutConfig, TrainConfig
 from callsmith.dialects import Prompt
 from callsmith.errors import DataError, Rejected
@@ -158,8 +159,9 @@ class Workspace:
         loading, and which dialect was chosen and why (empty if it was asked for). With
         ``on_pull`` the model is fetched first, where the backend can, and it is told how far.
 
-        Raises StoreError if the run's name is taken by another configuration, DataError for an
-        empty split, and what `Rollout.record` raises; the same call goes on afterwards.
+        Raises StoreError if the run's name is taken by another configuration or is under way in
+        another process, DataError for an empty split, and what `Rollout.record` raises; the same
+        call goes on afterwards.
         """
 
         async def work() -> RunReport:
@@ -175,7 +177,7 @@ class Workspace:
                     prompt = await make_prompt(
                         self.registry, config, task, backend, workers, config.constrain
                     )
-                with self.store() as store:
+                with self.store() as store, claim(self.home, config.name):
                     run = self._begin(store, config, backend, prompt, purpose)
                     on_ready(describe_choice(config, prompt, backend))
                     rollout = Rollout(
