@@ -47,6 +47,14 @@ def test_openais_key_goes_to_openai_and_to_the_base_url_alone(
     assert find_key("https://api.openai.com.evil.org/v1").value == ""
 
 
+def test_a_key_does_not_go_to_openai_in_clear(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    monkeypatch.setenv("MY_KEY", KEY)
+    for key_env in ("", "MY_KEY"):
+        with pytest.raises(Rejected, match=r"http://api.openai.com/v1 in clear: write https://"):
+            find_key("http://api.openai.com/v1", key_env)
+
+
 async def test_another_servers_key_is_the_one_that_key_env_names(
     stub: Stub, monkeypatch: pytest.MonkeyPatch
 ) -> None:
