@@ -364,7 +364,7 @@ async def test_a_plan_that_ends_without_an_answer_gives_up() -> None:
 
 
 def test_a_task_without_reference_chains_is_no_teacher() -> None:
-    with pytest.raises(Rejected, match="'reference' needs reference chains, and no task has none"):
+    with pytest.raises(Rejected, match="is no server: it replays chains, so name a task"):
         open_reference("", task=None)
 
 

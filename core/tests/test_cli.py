@@ -120,7 +120,7 @@ TOY = '''
         )
         pulled = False
 
-        def __init__(self, name, *, task):
+        def __init__(self, name, *, task, key_env=""):
             model, url = split_url(name)
             self.name, self.url = f"served:{model}", url
 
@@ -130,6 +130,9 @@ TOY = '''
 
         async def models(self):
             found = ModelInfo("near", 4_661_224_676, 8192, True, self.url)
+            if self.url == "http://mixed":
+                embeds = ModelInfo("embeds", tools=False, detail="1B", chats=False)
+                return [embeds, ModelInfo("talks", tools=False), ModelInfo("able", tools=True)]
             return [found, ModelInfo("far")] if self.url != "http://empty" else []
 
         async def pull(self, on_progress):
@@ -679,7 +682,13 @@ def test_the_models_of_a_server_are_listed(run: Run) -> None:
     assert "-m served:near@http://h:1/v1" in shown
     assert [model["name"] for model in run("models served --json").json] == ["near", "far"]
     assert "no models on served@http://empty" in run("models served@http://empty").output
-    assert "reference" in refused(run, "models reference")
+    assert refused(run, "models reference").startswith("the model 'reference' is no server")
+
+
+def test_the_model_to_try_next_is_one_that_can_and_is_asked_with_the_same_options(run: Run) -> None:
+    shown = run("models served@http://mixed -o key_env=MY_KEY").output
+    assert re.search(r"embeds +no +1B, does not chat", shown)
+    assert "-m served:able@http://mixed -o key_env=MY_KEY asks one" in shown
 
 
 def test_models_trained_here_are_listed_with_what_they_were_made_of(run: Run) -> None:

@@ -115,6 +115,30 @@ def test_a_key_in_a_url_is_refused_and_not_shown(query: str) -> None:
         RolloutConfig(task="t", model=f"openai:m@https://h/v1?{query}", run="r")
 
 
+@pytest.mark.parametrize(
+    ("name", "sentence"),
+    [
+        ("x@127.0.0.1:8461", "write @http://127.0.0.1:8461"),
+        ("openai@127.0.0.1:8461/v1", "write @http://127.0.0.1:8461/v1"),
+        ("org/m:7b@gpu-box:8000/v1", "write @http://gpu-box:8000/v1"),
+        ("x@localhost", "write @http://localhost"),
+        ("x@[::1]:80", "write @http://[::1]:80"),
+        ("x@ftp://me:secret@foo", "begins with http:// or https://, not ftp://"),
+    ],
+)
+def test_an_address_that_is_no_url_is_not_taken_for_a_models_name(name: str, sentence: str) -> None:
+    """The request would go to the default server: to OpenAI, say."""
+    with pytest.raises(Rejected) as raised:
+        split_url(name)
+    assert str(raised.value).endswith(sentence)
+
+
+@pytest.mark.parametrize("name", ["org/m@v2", "m@v2:8b", "m@sha256:0123abcd", "a.b:factory@x"])
+def test_a_models_name_may_have_an_at(name: str) -> None:
+    assert split_url(name) == (name, "")
+    assert split_url(f"{name}@HTTP://h/v1") == (name, "HTTP://h/v1")
+
+
 def test_a_query_that_is_no_secret_stays() -> None:
     name = "m@https://h/v1?api-version=2024-10-21&region=eu"
     assert split_url(name) == ("m", name[2:])

@@ -209,8 +209,9 @@ async def test_a_server_that_is_not_there_and_one_that_is_something_else_are_tol
         told[str(error).removeprefix(f"{url} ")] = True
     assert list(told) == [
         "can't be reached (Connection refused): is the server running, and is this its port?",
-        "does not answer in HTTP: is this the server's port?",
-        "closed the connection without an answer",
+        "does not answer in HTTP: is this the server's port, and is it https:// rather than http://?",
+        "closed the connection without an answer: is this its port, and is it https:// rather than "
+        "http://?",
     ]
     host = await failure(open_backend("m@http://callsmith.invalid/v1"))
     assert str(host) == "the host of http://callsmith.invalid/v1 can't be found: is it spelt right?"
@@ -256,6 +257,24 @@ async def test_a_self_signed_certificate_is_refused_until_it_is_named(
     backend = open_backend(f"m@{url}")
     assert (await backend.complete(ask())).text == "hello"
     await backend.close()
+
+
+async def test_http_to_a_server_that_wants_tls_is_told_of(
+    stub: Stub, listen: Callable[..., Any], certificate: Path
+) -> None:
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.close()
+
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(certificate)
+    port = await listen(serve, ssl=context)
+    error = await failure(open_backend(f"m@http://127.0.0.1:{port}/v1"))
+    assert "is it https:// rather than http://?" in str(error)
+    page = b"<html>The plain HTTP request was sent to HTTPS port</html>"  # nginx's
+    stub.answers["/v1/models"] = (400, page)
+    error = await failure(open_backend(f"m@{stub.url}/v1"))
+    assert isinstance(error, Rejected)
+    assert str(error).endswith("answers 400 Bad Request: write https:// rather than http://")
 
 
 async def test_https_to_a_server_without_it_is_told_of(stub: Stub) -> None:

@@ -66,7 +66,7 @@ class Connection:
             async with self._pool.get(url, timeout=timeout, allow_redirects=False) as response:
                 return _answer(response, await response.read())
         except (aiohttp.ClientError, OSError) as error:
-            raise self.failures.network(error) from None
+            raise self.failures.network(error, looking=True) from None
 
     async def post(self, url: URL, body: bytes) -> Answer:
         """What the server answers there, whatever the status. Raises as `get`."""
