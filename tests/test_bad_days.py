@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
@@ -18,10 +19,10 @@ from callsmith import RolloutConfig, Workspace, function
 from callsmith.backends import Completion
 from callsmith.chain import Call, Chain, Usage, Verdict
 from callsmith.cli.chains import show_chain
-from callsmith.errors import CallsmithError, Rejected
+from callsmith.errors import CallsmithError, Rejected, Unavailable
 from callsmith.patience import Tally
 from callsmith.testing import BAD_DAYS, BadDay, FaultServer, OllamaWire, OpenAIWire, Sent, Wire
-from callsmith.testing.days import RETRY_AFTER
+from callsmith.testing.days import RETRY_AFTER, refuse
 from callsmith.workspace import RunReport
 
 PAGE = Path(__file__).parent.parent / "docs" / "servers.md"
@@ -136,6 +137,79 @@ async def test_a_rollout_lives_through_a_bad_day(
     check_asked_again(row, outcome.tally, asked)
 
 
+@pytest.mark.parametrize("scheme", WIRES)
+async def test_a_server_that_stays_busy_is_asked_less_and_less_and_one_that_names_hours_not_at_all(
+    scheme: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each day of the table is of one turn; real limits are those of an hour, or of a day."""
+    monkeypatch.setattr("callsmith.waiting.FIRST", 0.05)
+    problems = tmp_path / "sums.jsonl"
+    problems.write_text('{"question": "What is 1 plus 5?", "answer": 6}\n')
+    days = [BadDay("", refuse(429, "slow down", wait), ()) for wait in ("0", "0", "0", "7200")]
+    coming, work = list(days), Workspace(tmp_path / "home")
+
+    def good(sent: Sent) -> Completion:
+        if "What is 1 plus" in str(sent.messages):  # not how a backend finds out what there is
+            server.coming.extend(coming)
+            coming.clear()
+        return Solver(days[0])(sent)
+
+    async with FaultServer(WIRES[scheme], good) as server:
+        config = RolloutConfig(
+            task=str(problems),
+            model=f"{scheme}:{server.wire.model}@{server.url}",
+            functions=(add,),
+            dialect="native",
+        )
+        ended = await asyncio.to_thread(run, work, config)
+        assert isinstance(ended, Unavailable)
+        assert "wants to be left alone until" in str(ended)
+        asked = [turn.at for turn in server.turns if "What is 1 plus" in str(turn.body)]
+        assert len(asked) == len(days)
+        for tried, (one, other) in enumerate(pairwise(asked)):
+            assert other - one >= 0.025 * 2**tried
+        assert isinstance(await asyncio.to_thread(run, work, config), RunReport)
+    [(chain, verdict)] = records(work, config)
+    assert (chain.stop, verdict.correct) == ("answer", True)
+
+
+@pytest.mark.parametrize("scheme", WIRES)
+async def test_a_server_that_still_loads_is_waited_for_and_one_that_is_not_there_is_not(
+    scheme: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("callsmith.waiting.FIRST", 0.05)
+    problems = tmp_path / "sums.jsonl"
+    problems.write_text('{"question": "What is 1 plus 5?", "answer": 6}\n')
+    work, told = Workspace(tmp_path / "home"), list[str]()
+    loop = asyncio.get_running_loop()
+    async with FaultServer(WIRES[scheme], Solver(DAYS["answers 500"])) as server:
+        config = RolloutConfig(
+            task=str(problems),
+            model=f"{scheme}:{server.wire.model}@{server.url}",
+            functions=(add,),
+            dialect="native",
+        )
+
+        def loaded() -> None:
+            server.refuses = None
+
+        def tell(sentence: str) -> None:
+            told.append(sentence)
+            if "waiting" in sentence:  # and it needs a while longer
+                loop.call_soon_threadsafe(loop.call_later, 0.3, loaded)
+
+        server.refuses = (503, "Loading model")
+        await asyncio.to_thread(work.teach, config, on_ready=tell)
+        assert len(server.requests) > len(server.turns) + 2
+        waiting, back, _ = told
+        assert "waiting for the server: " in waiting
+        assert "Loading model" in waiting
+        assert "the server is back after" in back
+    gone = await asyncio.to_thread(run, work, config)
+    assert isinstance(gone, Unavailable)
+    assert "given up" not in str(gone)
+
+
 def run(work: Workspace, config: RolloutConfig) -> RunReport | CallsmithError:
     try:
         return work.teach(config)
@@ -164,7 +238,7 @@ def check_recorded(row: Row, chain: Chain, verdict: Verdict) -> None:
 
 def check_asked_again(row: Row, tally: Tally, asked: list[float]) -> None:
     """``asked`` is when the turns of the chain were asked for, the bad one first."""
-    match row.again.rstrip(" ¹²"):
+    match row.again.rstrip(" ¹²³"):
         case "no" | "no: the model is told":
             assert tally.retries == 0
         case "after a wait" | "after `--timeout`":

@@ -91,10 +91,16 @@ def growing(request: Request) -> str:
     return f"add({len(request.steps)}, 1)"
 
 
+def too_long(request: Request) -> ContextOverflow | None:
+    """For a model that could read the prompt, but not with the problem."""
+    whole = PROBLEM.question in str(request.messages)
+    return ContextOverflow("too long: 90 of 80 tokens") if whole else None
+
+
 @pytest.mark.parametrize(
     ("turns", "limits", "stop", "steps"),
     [
-        ([growing], Limits(), "steps", 16),
+        ([growing], Limits(), "steps", 24),
         ([growing], Limits(steps=3), "steps", 3),
         (["add(1, 2)"], Limits(), "repeated", 3),
         (["add(1, 2)", "add(b=2, a=1)"], Limits(), "repeated", 3),
@@ -105,7 +111,7 @@ def growing(request: Request) -> str:
         (["hm"], Limits(), "gave_up", 2),
         (["", ""], Limits(idle=3), "gave_up", 3),
         (["add(1, 2)", "hm", "add(1, 3)", "hm", "add(1, 4)", "hm", "hm"], Limits(), "gave_up", 7),
-        ([ContextOverflow("too long")], Limits(), "context", 0),
+        ([lambda r: too_long(r) or "hm"], Limits(), "context", 0),
         (["add(1, 2)", ContextOverflow("too long")], Limits(), "context", 1),
     ],
 )
@@ -114,6 +120,21 @@ async def test_every_other_stop_has_no_answer(
 ) -> None:
     chain = await chain_of(*turns, limits=limits)
     assert (chain.stop, chain.answer, len(chain.steps)) == (stop, None, steps)
+
+
+async def test_a_conversation_that_does_not_fit_says_so_on_its_chain() -> None:
+    late = ("add(1, 2)", ContextOverflow("too long: 90 of 80 tokens"))
+    for turns in (lambda r: too_long(r) or "hm",), late:
+        chain = await chain_of(*turns)
+        assert (chain.stop, chain.faults) == ("context", ()), "it is not the model's mistake"
+        assert chain.note == "too long: 90 of 80 tokens"
+        assert load_chain(dump(chain)).note == chain.note
+
+
+async def test_a_prompt_that_does_not_fit_whatever_the_problem_is_the_users_to_mend() -> None:
+    """Else a window that is too small would be recorded as so many wrong answers."""
+    with pytest.raises(Rejected, match=r"not fit by themselves \(too long\).*num_ctx.*--shots"):
+        await chain_of(ContextOverflow("too long"))
 
 
 async def test_tokens_are_those_that_the_model_wrote() -> None:
@@ -140,6 +161,21 @@ async def test_the_time_limit_is_looked_at_between_turns() -> None:
     assert (chain.stop, len(chain.steps)) == ("seconds", 2)
     assert chain.seconds >= 0.5
     assert all(step.seconds >= 0.3 for step in chain.steps)
+
+
+async def test_the_time_of_turns_is_not_held_against_the_chain() -> None:
+    """A server that is slow, or has others to serve first, would make wrong answers."""
+
+    class Slow(ScriptedBackend):
+        async def complete(self, request: Request) -> Completion:
+            await asyncio.sleep(0.1)
+            return await super().complete(request)
+
+    backend = Slow(["add(1, 2)", "answer(3)"])
+    async with Workers() as workers:
+        chain = await solve(PROBLEM, backend, prompt(), workers, limits=Limits(seconds=0.05))
+    assert (chain.stop, chain.answer) == ("answer", 3)
+    assert chain.seconds >= 0.2
 
 
 async def test_a_turn_makes_no_more_calls_than_the_chain_may() -> None:
@@ -181,11 +217,21 @@ async def test_the_calls_before_one_that_cannot_be_read_are_run() -> None:
 
 
 async def test_what_the_server_could_not_read_is_the_models_fault() -> None:
-    turn = ModelFault("error parsing tool call:\nunexpected end", text='{"name": "ad')
+    written = Completion('{"name": "ad', (), "length", Usage(50, 7), "Add them.", "m-1")
+    turn = ModelFault("error parsing tool call:\nunexpected end", written)
     chain = await chain_of("add(1, 2)", turn, "answer(3)")
     assert chain.stop == "answer"
-    assert chain.steps[1].text == '{"name": "ad'
-    assert chain.steps[1].fault == Fault("model", "error parsing tool call: unexpected end")
+    step = chain.steps[1]
+    assert step.fault == Fault("model", "error parsing tool call: unexpected end")
+    assert (step.text, step.finish, step.reasoning) == ('{"name": "ad', "length", "Add them.")
+    assert (step.model, step.usage) == ("m-1", Usage(50, 7))
+    assert chain.usage == Usage(50, 7), "a turn that failed was paid for all the same"
+
+
+async def test_tokens_of_turns_that_fail_count_for_the_limit() -> None:
+    turn = ModelFault("it makes no sense", Completion(usage=Usage(10, 40)))
+    chain = await chain_of(turn, limits=Limits(tokens=80, idle=9))
+    assert (chain.stop, len(chain.steps)) == ("tokens", 2)
 
 
 @pytest.mark.parametrize("error", [Rejected("no such model"), Unavailable("away")])
@@ -318,7 +364,7 @@ async def test_a_plan_that_ends_without_an_answer_gives_up() -> None:
 
 
 def test_a_task_without_reference_chains_is_no_teacher() -> None:
-    with pytest.raises(Rejected, match="'reference' needs reference chains, and no task has none"):
+    with pytest.raises(Rejected, match="is no server: it replays chains, so name a task"):
         open_reference("", task=None)
 
 
@@ -383,6 +429,7 @@ chains = st.builds(
     counts,
     texts,
     seconds,
+    texts,
 )
 
 
@@ -414,7 +461,7 @@ async def test_values_that_no_json_holds_never_reach_the_record() -> None:
         Completion(calls=(Call("add", {"a": float("nan"), "b": 1}), Call("answer", {"value": 3}))),
         Completion("\ud800", calls=(Call("push", {"item": "\ud800"}),), reasoning="\udfff"),
         Completion('{"name": "add", "arguments": {"a": 1e999, "b": 1}}'),
-        ModelFault("half \ud800", text="half \ud800"),
+        ModelFault("half \ud800", Completion("half \ud800")),
         Completion(calls=(Call("answer", {"value": 3}),)),
     ]
     chain = await chain_of(*said, shown=prompt(dialect="native"), limits=Limits(idle=9))

@@ -27,7 +27,7 @@ TOY = '''
 
     from callsmith.backends import Capabilities, Completion, ModelInfo, split_url
     from callsmith.chain import Call, Problem, Usage
-    from callsmith.errors import DataError, Rejected
+    from callsmith.errors import ContextOverflow, DataError, Rejected, Unavailable
     from callsmith.functions import FunctionPack, function
     from callsmith.hookspecs import hookimpl
     from callsmith.tasks import BaseTask
@@ -85,15 +85,23 @@ TOY = '''
         capabilities = Capabilities(dialects=("text",))
 
         def __init__(self, name, *, task, loud=False):
-            if name not in ("right", "wrong", "mixed", "silly"):
+            if name not in ("right", "wrong", "mixed", "silly", "short", "away", "refusing"):
                 raise Rejected(f"there is no model toy:{name}")
             self.name, self.kind, self.weights = f"toy:{name}", name, "/nowhere"
+            self.asked = False
 
         async def prepare(self):
             pass
 
         async def complete(self, request):
             n = int(request.problem.question.split()[-1][:-1])
+            if self.kind == "short" and request.steps:
+                raise ContextOverflow("it has 90 tokens, the model reads 80")
+            if self.kind == "away" and not self.asked:
+                self.asked = True
+                raise Unavailable("it is [away]", retry_after=0.0)
+            if self.kind == "refusing":
+                raise Rejected("the server wants another turn")
             if self.kind == "silly":
                 return Completion("[/b] \\x1b[31mhm")
             if not request.steps:
@@ -112,7 +120,7 @@ TOY = '''
         )
         pulled = False
 
-        def __init__(self, name, *, task):
+        def __init__(self, name, *, task, key_env=""):
             model, url = split_url(name)
             self.name, self.url = f"served:{model}", url
 
@@ -122,6 +130,9 @@ TOY = '''
 
         async def models(self):
             found = ModelInfo("near", 4_661_224_676, 8192, True, self.url)
+            if self.url == "http://mixed":
+                embeds = ModelInfo("embeds", tools=False, detail="1B", chats=False)
+                return [embeds, ModelInfo("talks", tools=False), ModelInfo("able", tools=True)]
             return [found, ModelInfo("far")] if self.url != "http://empty" else []
 
         async def pull(self, on_progress):
@@ -537,6 +548,34 @@ def test_bad_input_is_answered_in_one_sentence(run: Run, line: str, sentence: st
     assert sentence in refused(run, line)
 
 
+def test_conversations_that_do_not_fit_are_counted_and_say_why(run: Run) -> None:
+    said = run("teach -t doubling -m toy:short --run r -n 3").output
+    assert "no answer: stopped by context 3" in said
+    key = re.search(r"show r (\w+)", run("show r").output)
+    assert key
+    shown = run(f"show r {key[1]}").output
+    assert "no answer: stopped by context (it has 90 tokens, the model reads 80)" in shown
+
+
+def test_a_server_that_was_away_is_told_of_in_the_log_and_at_the_end(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("callsmith.waiting.QUIET", 0.0)
+    done = run("teach -t doubling -m toy:away --run r -n 2")
+    assert re.match(r"\d\d:\d\d:\d\d waiting for the server: it is \[away\]\n", done.errors)
+    assert re.search(r"\n\d\d:\d\d:\d\d the server is back after 0:00:0\d\n", done.errors)
+    assert "retries 1, the last since it is [away]" in done.output
+    told = run("teach -t doubling -m toy:away --run s -n 2 --json").json
+    assert (told["retries"], told["trouble"]) == (1, "it is [away]")
+
+
+def test_a_start_that_is_refused_does_not_take_the_runs_name(run: Run) -> None:
+    sentence = "top_p is no extra of sampling: it is a setting of its own"
+    assert refused(run, f"{TEACH} --run r -n 2 --extra top_p=0.5") == sentence
+    assert "another turn" in refused(run, "teach -t doubling -m toy:refusing --run r -n 2")
+    assert "2 chains over 2 problems" in run(f"{TEACH} --run r -n 2").output
+
+
 def test_a_run_that_exists_with_another_configuration_is_refused_with_the_difference(
     run: Run,
 ) -> None:
@@ -696,7 +735,13 @@ def test_the_models_of_a_server_are_listed(run: Run) -> None:
     assert "-m served:near@http://h:1/v1" in shown
     assert [model["name"] for model in run("models served --json").json] == ["near", "far"]
     assert "no models on served@http://empty" in run("models served@http://empty").output
-    assert "reference" in refused(run, "models reference")
+    assert refused(run, "models reference").startswith("the model 'reference' is no server")
+
+
+def test_the_model_to_try_next_is_one_that_can_and_is_asked_with_the_same_options(run: Run) -> None:
+    shown = run("models served@http://mixed -o key_env=MY_KEY").output
+    assert re.search(r"embeds +no +1B, does not chat", shown)
+    assert "-m served:able@http://mixed -o key_env=MY_KEY asks one" in shown
 
 
 def test_models_trained_here_are_listed_with_what_they_were_made_of(run: Run) -> None:

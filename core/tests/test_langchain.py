@@ -342,7 +342,7 @@ async def test_what_ollamas_model_wrote_wrong_is_no_failure_of_the_server() -> N
     parsing = OutputParserException("Invalid JSON", llm_output='{"a": ')
     with pytest.raises(ModelFault, match="Invalid JSON") as raised:
         await complete(parsing)
-    assert raised.value.text == '{"a": '
+    assert raised.value.turn.text == '{"a": '
 
 
 async def test_a_key_that_a_server_repeats_is_in_no_error() -> None:
@@ -402,8 +402,23 @@ def test_a_factory_that_is_none_is_refused(spec: str, sentence: str) -> None:
 
 def test_a_factory_that_fails_is_named(module: Callable[[str], str]) -> None:
     name = module("def model():\n    raise KeyError('API_KEY')\n")
-    with pytest.raises(PluginError, match=r"'langchain'.*can't be used: KeyError: 'API_KEY'"):
+    with pytest.raises(Rejected, match=r"langchain:.*:model: its factory failed: KeyError: 'API_"):
         load_registry().backend(f"langchain:{name}:model")
+
+
+@pytest.mark.parametrize("made", ["def model():\n    return ", "model = "])
+def test_what_a_factory_gave_its_class_is_not_shown(
+    module: Callable[[str], str], made: str
+) -> None:
+    """pydantic's errors show it, and a wrong key is still a key."""
+    name = module(
+        "from langchain_core.language_models import FakeListChatModel\n"
+        "class Keyed(FakeListChatModel):\n    api_key: int\n"
+        f"{made}Keyed(responses=[], api_key='sk-secret')\n"
+    )
+    with pytest.raises(Rejected, match=r"failed: api_key: Input should be a valid int") as raised:
+        load_registry().backend(f"langchain:{name}:model")
+    assert "secret" not in "".join(traceback.format_exception(raised.value))
 
 
 # ---- tools as functions -------------------------------------------------------------------------

@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import random
+import re
 import signal
 import sqlite3
 import subprocess
@@ -13,6 +14,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +24,7 @@ from callsmith import tables
 from callsmith.agent import Limits
 from callsmith.backends import Completion, Request, ScriptedBackend
 from callsmith.chain import Chain, Problem, Setup, Verdict
+from callsmith.cli.progress import Turns
 from callsmith.control import answer_function
 from callsmith.dialects import Prompt
 from callsmith.errors import (
@@ -238,15 +241,25 @@ class Failing:
     async def close(self) -> None: ...
 
 
+@pytest.fixture
+def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """How long was slept: no test of a night takes one, and the clock goes on as if it had."""
+    slept: list[float] = []
+    clock = time.monotonic
+
+    async def note(seconds: float) -> None:
+        slept.append(seconds)
+
+    monkeypatch.setattr(asyncio, "sleep", note)
+    monkeypatch.setattr(time, "monotonic", lambda: clock() + sum(slept))
+    return slept
+
+
 async def test_a_server_that_is_away_is_asked_again_when_it_said(store: Store) -> None:
-    backend = Failing(
-        RateLimited("slower", retry_after=0.2), Unavailable("restarting", retry_after=0.0)
-    )
+    backend = Failing(RateLimited("slower", retry_after=1.2))
     tally = await record(store, backend, 1)
-    assert (tally.done, tally.retries, len(backend.asked)) == (1, 2, 4)
-    waits = [b - a for a, b in zip(backend.asked, backend.asked[1:], strict=False)]
-    assert waits[0] >= 0.2
-    assert waits[1] < 0.15
+    assert (tally.done, tally.retries, len(backend.asked)) == (1, 1, 3)
+    assert backend.asked[1] - backend.asked[0] >= 1.2
     assert recorded(store)[0][0].faults == (), "the server's failure is not the model's"
 
 
@@ -293,29 +306,79 @@ async def test_a_server_that_wants_fewer_requests_gets_fewer_and_more_again(stor
     assert sum(chain.seconds for chain, _ in recorded(store)) < 400, "waiting is not the chains'"
 
 
-async def test_without_a_time_given_the_waits_grow(monkeypatch: pytest.MonkeyPatch) -> None:
-    waits: list[float] = []
-
-    async def note(seconds: float) -> None:
-        waits.append(seconds)
-
-    monkeypatch.setattr(asyncio, "sleep", note)
-    backend = PatientBackend(Failing(*[Unavailable("away")] * 12), 12)
+@pytest.mark.parametrize("retry_after", [None, 0.0, 0.2, 30.0, 3600.0])
+async def test_the_waits_grow_and_are_never_shorter_than_the_server_said(
+    waits: list[float], retry_after: float | None
+) -> None:
+    backend = PatientBackend(Failing(*[RateLimited("busy", retry_after)] * 12), 12)
     await backend.complete(Request((), problem=problems(1)[0]))
     for tried, wait in enumerate(waits):
         longest = min(60, 0.5 * 2**tried)
-        assert longest / 2 <= wait <= longest
-    assert len(waits) == 12
+        assert max(longest / 2, retry_after or 0) <= wait <= 1.1 * max(longest, retry_after or 0)
+    assert len(set(waits)) == 12, "all that were told the same would come back at once"
 
 
-async def test_after_all_retries_the_run_stops_and_keeps_what_was_finished(store: Store) -> None:
+async def test_a_server_that_is_always_busy_is_waited_for_as_long_as_one_that_is_away(
+    waits: list[float],
+) -> None:
+    """``Retry-After: 0`` is what a broken one says: it must not use up the retries in a blink."""
+    backend = PatientBackend(Failing(*[RateLimited("busy", 0.0)] * 100), 16)
+    with pytest.raises(Unavailable, match=r"given up after 17 tries, start it again .*: busy"):
+        await backend.complete(Request((), problem=problems(1)[0]))
+    assert sum(waits) > 240
+
+
+async def test_a_wait_that_is_worth_a_word_is_told_when_it_begins_and_when_it_ends(
+    waits: list[float],
+) -> None:
+    """The log of a night must say why nothing happened in it."""
+    away, busy = Unavailable("it is away"), RateLimited("it is busy", 60.0)
+    tally = Tally()
+    solved = Request((), problem=problems(1)[0])
+    backend = PatientBackend(Failing(*[away] * 12), 16, tally=tally)
+    await backend.complete(solved)
+    begun, ended = tally.notices
+    assert re.fullmatch(r"\d\d:\d\d:\d\d waiting for the server: it is away", begun)
+    found = re.fullmatch(r"\d\d:\d\d:\d\d the server is back after 0:(\d\d):(\d\d)", ended)
+    assert found
+    assert abs(int(found[1]) * 60 + int(found[2]) - sum(waits)) < 2
+    backend.inner.errors = [busy]  # type: ignore[attr-defined]
+    await backend.complete(solved)
+    _, _, fewer, begun, ended = tally.notices
+    assert fewer.startswith("the server wants fewer requests")
+    assert begun.endswith("waiting for the server: it is busy")
+    assert "the server is back after" in ended
+    backend.inner.errors = [away, away]  # type: ignore[attr-defined]
+    await backend.complete(solved)
+    assert len(tally.notices) == 5, "a hiccup is worth none"
+
+
+async def test_a_server_that_wants_to_be_left_alone_for_hours_ends_the_run(
+    waits: list[float],
+) -> None:
+    for seconds in (3601.0, 366 * 86400.0):
+        backend = PatientBackend(Failing(RateLimited("the day's limit", seconds)), 16)
+        until = datetime.now().astimezone() + timedelta(seconds=seconds)
+        with pytest.raises(Unavailable) as raised:
+            await backend.complete(Request((), problem=problems(1)[0]))
+        assert re.search(
+            rf"until \d\d:\d\d on .*{until:%Y}.*then.*the day's limit", str(raised.value)
+        )
+    assert waits == []
+
+
+async def test_after_all_retries_the_run_stops_and_keeps_what_was_finished(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("callsmith.waiting.FIRST", 0.01)
+
     class Dying(Failing):
         async def complete(self, request: Request) -> Completion:
             if request.problem.question == "What is 4 and 4?":
                 raise Unavailable("the server is away", retry_after=0)
             return await super().complete(request)
 
-    with pytest.raises(Unavailable, match="the server is away"):
+    with pytest.raises(Unavailable, match="start it again to go on: the server is away"):
         await record(store, Dying(), 8, concurrency=1, max_retries=3)
     assert len(recorded(store)) == 4
     tally = await record(store, solving, 8)
@@ -557,6 +620,26 @@ def test_a_run_that_is_killed_at_any_moment_goes_on_with_nothing_doubled_or_lost
     assert {count for *_, count in made} == {1}
 
 
+def test_a_run_that_is_under_way_is_not_started_a_second_time(
+    teach: Callable[[], subprocess.Popen[str]], tmp_path: Path
+) -> None:
+    """Both would make all chains, and half of them be thrown away."""
+    first, home = teach(), tmp_path / "home"
+    while count_chains(home) < 10:
+        assert first.poll() is None, first.communicate()
+        time.sleep(0.01)
+    first.send_signal(signal.SIGSTOP)  # or it could be done before the other has begun
+    second = teach()
+    _, errors = second.communicate(timeout=60)
+    first.kill()
+    first.communicate()
+    assert second.returncode == 2
+    assert "Error: run 'counting-train-slowly' is under way in another process: wait" in errors
+    third = teach()  # the first held it for as long as it lived
+    stop_after(third, home, 10, signal.SIGKILL)
+    third.communicate()
+
+
 def test_ctrl_c_finishes_what_is_in_flight_and_the_same_command_goes_on(
     teach: Callable[[], subprocess.Popen[str]], tmp_path: Path
 ) -> None:
@@ -658,6 +741,23 @@ async def test_a_backend_that_never_waits_can_be_interrupted(store: Store) -> No
     with pytest.raises(asyncio.CancelledError):
         await making
     assert len(recorded(store)) < 2000
+
+
+async def test_a_turn_that_is_asked_for_again_is_not_shown_twice() -> None:
+    class Breaking(ScriptedBackend):
+        async def complete(self, request: Request) -> Completion:
+            self.requests.append(request)
+            assert request.on_text
+            request.on_text("add(1, ")
+            if len(self.requests) == 1:
+                raise Unavailable("it broke off", retry_after=0.0)
+            request.on_text("2)")
+            return Completion("add(1, 2)")
+
+    turns = Turns()
+    patient = PatientBackend(Breaking([]), max_retries=2)
+    await patient.complete(Request((), on_text=turns.write))
+    assert turns.written == "add(1, 2)"
 
 
 async def test_a_turn_that_takes_too_long_is_asked_for_again_and_said_so() -> None:

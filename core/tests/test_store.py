@@ -130,6 +130,7 @@ def test_a_run_goes_on_under_another_config_but_not_under_another_identity(store
     assert again.warnings == (
         'run \'a\' goes on with other plugins: callsmith was "0.1.0", now "0.2.0"',
     )
+    store.add(again, [record(PROBLEMS[0])])
     with pytest.raises(StoreError) as error:
         begin(store, seed=1, sampling={"temperature": 0.7, "stop": ["x"]})
     assert str(error.value).startswith(
@@ -138,8 +139,22 @@ def test_a_run_goes_on_under_another_config_but_not_under_another_identity(store
     )
 
 
+def test_a_run_without_chains_takes_another_identity(store: Store) -> None:
+    """A first start that came to nothing, for a wrong model or key, must not keep the name."""
+    first = begin(store)
+    store.owed(first, PROBLEMS, 1)
+    prompt = {"messages": ["hi"]}
+    mended = store.begin("a", {**IDENTITY, "model": "other"}, {"attempts": 1}, prompt, {"x": "2"})
+    assert mended.id == first.id
+    assert mended == store.run("a")
+    assert (mended.identity["model"], mended.config) == ("other", {"attempts": 1})
+    assert (mended.prompt, mended.plugins, mended.warnings) == (prompt, {"x": "2"}, ())
+    assert [summary.model for summary in store.runs()] == ["other"]
+
+
 def test_a_changed_prompt_is_named_by_its_parts(store: Store) -> None:
-    store.begin("a", {"prompt": "1"}, {}, {"messages": ["old"], "tools": []}, {})
+    run = store.begin("a", {"prompt": "1"}, {}, {"messages": ["old"], "tools": []}, {})
+    store.add(run, [record(PROBLEMS[0])])
     with pytest.raises(StoreError, match=r"the prompt differs in messages\)"):
         store.begin("a", {"prompt": "2"}, {}, {"messages": ["new"], "tools": []}, {})
 

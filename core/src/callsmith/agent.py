@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -28,7 +28,14 @@ from callsmith.chain import (
     canonical,
 )
 from callsmith.dialects import Prompt
-from callsmith.errors import ContextOverflow, ModelFault, PluginError, describe
+from callsmith.errors import (
+    BackendError,
+    ContextOverflow,
+    ModelFault,
+    PluginError,
+    Rejected,
+    describe,
+)
 from callsmith.functions import Context
 from callsmith.values import readable
 
@@ -40,8 +47,9 @@ if TYPE_CHECKING:
 class Limits:
     """Where a chain ends without an answer.
 
-    ``steps`` are model turns; ``tokens`` those that the model wrote; ``seconds`` wall time, looked
-    at between turns, for which the server was there; ``repeats`` how often the same call may give
+    ``steps`` are model turns; ``tokens`` those that the model wrote; ``seconds`` the time between
+    its turns, which functions take: how long a turn may take is the rollout's time-out, since a
+    queue at the server is not the model's fault. ``repeats`` is how often the same call may give
     the same result; ``idle`` how many turns in a row may have no call.
     """
 
@@ -61,6 +69,7 @@ class _Progress:
     tokens: int = 0
     idle: int = 0
     began: float = field(default_factory=time.perf_counter)
+    asking: float = 0.0
     waited: float = 0.0
     seen: Counter[str] = field(default_factory=Counter)
     repeats: int = 0
@@ -91,7 +100,7 @@ class _Progress:
             return "calls"
         if self.tokens >= limits.tokens:
             return "tokens"
-        if self.seconds >= limits.seconds:
+        if time.perf_counter() - self.began - self.asking >= limits.seconds:
             return "seconds"
         return None
 
@@ -116,7 +125,8 @@ async def solve(
     ``on_step`` is called with each step as it is made, ``on_text`` with each piece of a turn's
     text as it is written, by backends that can stream.
     A model's mistakes are on the chain. Raises what `Backend.complete` raises, but for
-    ModelFault and ContextOverflow, which are data as well.
+    ModelFault and ContextOverflow, which are data as well; and Rejected for a prompt that does not
+    fit into the model's window, whatever the problem.
     """
     sampling, limits, setup = sampling or Sampling(), limits or Limits(), setup or Setup()
     started = datetime.now(UTC).isoformat(timespec="seconds")
@@ -124,6 +134,7 @@ async def solve(
     steps: list[Step] = []
     messages = prompt.conversation(problem)
     answer: JSON = None
+    note = ""
     while (stop := progress.stop(limits, len(steps))) is None:
         request = Request(
             messages=tuple(messages),
@@ -143,10 +154,14 @@ async def solve(
             calls, fault = prompt.read(completion)
         except ModelFault as error:
             progress.waited += error.waited
-            completion, calls, fault = Completion(error.text), (), Fault("model", describe(error))
-        except ContextOverflow:
-            stop = "context"
+            completion = error.turn or Completion()
+            calls, fault = (), Fault("model", describe(error))
+        except ContextOverflow as error:
+            if not steps:
+                await _check_prompt(prompt, backend, request)
+            stop, note = "context", describe(error)
             break
+        progress.asking += time.perf_counter() - turn_began
         allowed = calls[: max(0, limits.calls - progress.calls)]
         turn_began += progress.waited - waited
         step = await _run_turn(completion, allowed, fault, prompt, context, workers, turn_began)
@@ -159,7 +174,27 @@ async def solve(
             answer, stop = step.results[-1].value, "answer"
             break
     took = progress.seconds
-    return Chain(problem, setup, tuple(steps), stop, answer, run, attempt, seed, started, took)
+    made = tuple(steps)
+    return Chain(problem, setup, made, stop, answer, run, attempt, seed, started, took, note)
+
+
+async def _check_prompt(prompt: Prompt, backend: Backend, request: Request) -> None:
+    """Raise Rejected if it is not the problem that is too long, but what comes before it.
+
+    Then no chain could ever have a turn, and the user must act: so the model is asked again, with
+    a problem that fits if any does.
+    """
+    messages = tuple(prompt.conversation(Problem("?")))
+    try:
+        await backend.complete(replace(request, messages=messages, on_text=None))
+    except ContextOverflow as error:
+        raise Rejected(
+            "the instructions, functions and worked examples do not fit by themselves "
+            f"({describe(error)}): give the model a larger window (-o num_ctx=N for Ollama, "
+            "--ctx-size for llama.cpp), or show fewer examples with --shots"
+        ) from error
+    except BackendError:
+        pass  # it tells nothing of the prompt
 
 
 async def _run_turn(

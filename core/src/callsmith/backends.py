@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, runtime_checkable
+from urllib.parse import unquote
 
 from callsmith.chain import JSON, Call, Dialect, Problem, Sampling, Step, Usage
 from callsmith.errors import Rejected
@@ -42,7 +43,8 @@ class Request:
     else empty. ``seed`` is the chain's. ``problem``, ``attempt`` and ``steps`` are for backends
     that replay instead of sampling, and to tell the turns of one chain apart: servers are never
     sent them. ``on_text`` is called with each piece of the turn as it is written: a backend that
-    can stream does so if it is there.
+    can stream does so if it is there. An empty piece says that the turn is written anew, and what
+    came of it before is void.
     """
 
     messages: Sequence[Message]
@@ -105,7 +107,8 @@ class Capabilities:
 class ModelInfo:
     """A model that a server has. ``size`` is in bytes and ``context`` in tokens, 0 if unknown.
 
-    ``tools`` says whether it takes functions, None if the server does not tell.
+    ``tools`` says whether it takes functions, None if the server does not tell; ``chats`` is False
+    for one that has other uses, such as embeddings.
     """
 
     name: str
@@ -113,6 +116,7 @@ class ModelInfo:
     context: int = 0
     tools: bool | None = None
     detail: str = ""
+    chats: bool = True
 
 
 class Backend(Protocol):
@@ -156,14 +160,42 @@ class Puller(Protocol):
     async def pull(self, on_progress: OnPull) -> None: ...
 
 
+_WITH_URL = re.compile(r"(.*?)(?:@(https?://.*))?", re.DOTALL | re.IGNORECASE)
+
+_ADDRESS = re.compile(
+    r"@(?:([a-z][a-z0-9+.-]*)://.*"
+    r"|((?:localhost|\d+(?:\.\d+){3}|\[[0-9a-f:]+\])(?::\d+)?(?:/.*)?|[\w.-]+:\d{2,5}(?:/.*)?))$",
+    re.IGNORECASE,
+)
+"""What can only be meant for a server; other names with an @, such as revisions, are models'."""
+
+_SECRET = re.compile(
+    "(key|token|sig|signature|secret|pass|password|passwd|pwd|auth|code|credentials?)$",
+    re.IGNORECASE,
+)
+"""The names of what holds a key in a query; others, such as api-version, are harmless."""
+
+
 def split_url(name: str) -> tuple[str, str]:
     """``my-model@http://host/v1`` in two, the URL empty if there is none.
 
-    Raises Rejected for a URL with a password in it: it would be recorded with every chain.
+    Raises Rejected for a URL with a password or a key in it, which would be recorded with every
+    chain, and for an address that is none, which would be taken for a part of the model's name.
     """
-    model, url = re.fullmatch(r"(.*?)(?:@(https?://.*))?", name, re.DOTALL).groups("")  # type: ignore[union-attr]
+    model, url = _WITH_URL.fullmatch(name).groups("")  # type: ignore[union-attr]
+    if found := _ADDRESS.search(model):
+        scheme, address = found.groups("")
+        if scheme:
+            raise Rejected(f"the URL of a server begins with http:// or https://, not {scheme}://")
+        raise Rejected(f"the address of a server is a URL: write @http://{address}")
     if "@" in url.partition("://")[2].partition("/")[0]:
         raise Rejected("a URL must not hold a user or a password: give keys in the environment")
+    for part in re.split("[?&;#]", url)[1:]:
+        if _SECRET.search(field := unquote(part.partition("=")[0])):
+            raise Rejected(
+                f"a URL must not hold a key, and {field} looks like one: put it into a variable "
+                "of the environment (for openai: one that -o key_env=VARIABLE names)"
+            )
     return model, url
 
 
@@ -214,9 +246,10 @@ class ReplayBackend:
 def open_reference(name: str, *, task: Task | None) -> Backend:
     """``reference``: a teacher that needs no model; it replays the task's reference chains."""
     reference = getattr(task, "reference", None)
+    if task is None:
+        raise Rejected("the model 'reference' is no server: it replays chains, so name a task")
     if reference is None:
-        named = f"task {task.name}" if task else "no task"
-        raise Rejected(f"the model 'reference' needs reference chains, and {named} has none")
+        raise Rejected(f"the model 'reference' needs reference chains, and {task.name} has none")
     return ReplayBackend("reference", lambda problem, attempt: reference(problem))
 
 

@@ -206,7 +206,11 @@ class Setup:
 
 @dataclass(frozen=True, slots=True)
 class Chain:
-    """One attempt at one problem, whole."""
+    """One attempt at one problem, whole.
+
+    ``note`` is for people, never for a model: why the conversation did not fit, where ``stop`` is
+    ``context``.
+    """
 
     problem: Problem
     setup: Setup = field(default_factory=Setup)
@@ -218,6 +222,7 @@ class Chain:
     seed: int = 0
     started: str = ""
     seconds: float = 0.0
+    note: str = ""
     version: Literal[1] = 1
 
     @property

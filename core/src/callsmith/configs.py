@@ -62,7 +62,8 @@ class RolloutConfig(PromptConfig):
     nothing but valid calls. ``timeout`` is the seconds after which a turn is asked for again, None
     for what suits the backend. ``executor`` names what makes the chains, with its
     ``executor_options``. With ``until_both`` a problem gets no more attempts once it has so many
-    correct and so many incorrect chains. Raises DataError for a number below its `LEAST`.
+    correct and so many incorrect chains. Raises DataError for a number below its `LEAST` and for
+    an extra that is a setting of its own, and Rejected for a model's URL that can't be.
     """
 
     model: str
@@ -96,6 +97,10 @@ class RolloutConfig(PromptConfig):
                 raise DataError(f"{name} must be at least {least}, not {value}")
         if self.run and not re.fullmatch(r"\w[\w.-]*", self.run):
             raise DataError(f"{self.run!r} is no name for a run: letters, digits, . _ and - only")
+        split_url(self.model)
+        for name in ("temperature", "top_p", "max_tokens", "stop", "seed"):
+            if name in self.extra:
+                raise DataError(f"{name} is no extra of sampling: it is a setting of its own")
 
     @property
     def sampling(self) -> Sampling:

@@ -5,7 +5,12 @@ A model's mistake is none of these: it is a Fault, recorded on the chain.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from callsmith.values import readable
+
+if TYPE_CHECKING:
+    from callsmith.backends import Completion
 
 
 class CallsmithError(Exception):
@@ -40,12 +45,14 @@ class BackendError(CallsmithError):
 class Unavailable(BackendError):
     """The server can't be reached or is failing: wait and try again.
 
-    ``retry_after`` is the wait that the server asked for, in seconds, if it did.
+    ``retry_after`` is the wait that the server asked for, in seconds, if it did; ``status`` is what
+    it answered with in HTTP, 0 if it did not answer.
     """
 
-    def __init__(self, message: str, retry_after: float | None = None) -> None:
+    def __init__(self, message: str, retry_after: float | None = None, status: int = 0) -> None:
         super().__init__(message)
         self.retry_after = retry_after
+        self.status = status
 
 
 class RateLimited(Unavailable):
@@ -63,12 +70,12 @@ class ContextOverflow(BackendError):
 class ModelFault(BackendError):
     """The model wrote what the server can't read. Recorded and answered; the chain goes on.
 
-    ``text`` is what the model wrote, as far as the server shows it.
+    ``turn`` is what the model wrote and what it cost, as far as the server shows it.
     """
 
-    def __init__(self, message: str, text: str = "") -> None:
+    def __init__(self, message: str, turn: Completion | None = None) -> None:
         super().__init__(message)
-        self.text = text
+        self.turn = turn
 
 
 def describe(error: BaseException) -> str:

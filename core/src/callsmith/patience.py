@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import random
 import time
 from collections import Counter, deque
 from dataclasses import dataclass, field, replace
@@ -12,6 +11,7 @@ from math import inf
 from callsmith.backends import Backend, Capabilities, Completion, Request
 from callsmith.chain import Chain, Verdict
 from callsmith.errors import BackendError, RateLimited, Unavailable
+from callsmith.waiting import Watch, wait_before_retry
 
 
 @dataclass(slots=True)
@@ -114,17 +114,19 @@ class Gate:
 class PatientBackend:
     """Waits for a server that is away or busy, and asks again; everything else passes through.
 
-    A server that wants fewer requests gets fewer. The waits double from half a second to a minute,
-    with jitter, unless the server says how long.
+    A server that wants fewer requests gets fewer. How long the waits are, and what is told of them,
+    is `waiting`'s.
     """
 
     inner: Backend
     max_retries: int
     timeout: float | None = None
     tally: Tally = field(default_factory=Tally)
+    watch: Watch | None = None
 
     def __post_init__(self) -> None:
         self._gate = Gate(self.tally)
+        self._watch = self.watch or Watch(self.tally.notices.append)
 
     @property
     def name(self) -> str:
@@ -145,29 +147,31 @@ class PatientBackend:
             try:
                 completion = await self._ask(request)
                 gate.more()
+                self._watch.answers()
                 return replace(completion, waited=waited) if waited else completion
             except Unavailable as error:
                 if isinstance(error, RateLimited):
                     gate.fewer(began)
-                if tried == self.max_retries:
-                    raise
+                wait = wait_before_retry(error, tried, self.max_retries)
                 failed = error
             except BackendError as error:
                 error.waited = waited
                 raise
             finally:
                 gate.leave()
-            await self._wait(failed, tried)
+            if request.on_text:
+                request.on_text("")
+            await self._wait(failed, wait)
             waited += time.perf_counter() - began
         raise AssertionError("the last try returns or raises")
 
-    async def _wait(self, failed: Unavailable, tried: int) -> None:
+    async def _wait(self, failed: Unavailable, seconds: float) -> None:
+        self._watch.waits(seconds, failed)
         self.tally.retries += 1
         self.tally.trouble = str(failed)
-        wait = min(60.0, 0.5 * 2**tried) * random.uniform(0.5, 1.0)
         self.tally.waiting += 1
         try:
-            await asyncio.sleep(wait if failed.retry_after is None else failed.retry_after)
+            await asyncio.sleep(seconds)
         finally:
             self.tally.waiting -= 1
 

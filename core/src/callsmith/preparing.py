@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+import itertools
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Literal
 
@@ -11,22 +14,43 @@ from callsmith.chain import Dialect
 from callsmith.configs import PromptConfig
 from callsmith.control import answer_function, reasoning
 from callsmith.dialects import Prompt
-from callsmith.errors import PluginError, Rejected
+from callsmith.errors import PluginError, Rejected, Unavailable
 from callsmith.isolation import Workers
 from callsmith.plugins import Registry
 from callsmith.tasks import Task
+from callsmith.waiting import Watch, wait_before_retry
+
+LOADING = (429, 503)
+"""Statuses of a server that is there, and will soon say more, as while it loads a model."""
 
 
-async def make_ready(backend: Backend, on_pull: OnPull | None) -> None:
+async def make_ready(
+    backend: Backend,
+    on_pull: OnPull | None,
+    max_retries: int = 0,
+    tell: Callable[[str], None] = lambda _: None,
+) -> None:
     """Look whether the model is there; with ``on_pull`` fetch it first.
 
-    Raises Rejected or Unavailable.
+    A server that is still loading is waited for, as often as ``max_retries`` says and ``tell`` is
+    told; one that can't be reached is not. Raises Rejected or Unavailable.
     """
     if on_pull:
         if not isinstance(backend, Puller):
             raise Rejected(f"{backend.name} can't be fetched: leave out --pull")
         await backend.pull(on_pull)
-    await backend.prepare()
+    watch = Watch(tell, quiet=0.0)
+    for tried in itertools.count():
+        try:
+            await backend.prepare()
+            watch.answers()
+            return
+        except Unavailable as error:
+            if error.status not in LOADING:
+                raise
+            seconds = wait_before_retry(error, tried, max_retries)
+            watch.waits(seconds, error)
+            await asyncio.sleep(seconds)
 
 
 async def make_prompt(

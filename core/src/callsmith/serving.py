@@ -1,4 +1,5 @@
-"""What HTTP servers of models have in common: refusals by who must act, addresses, thoughts.
+"""What HTTP servers of models have in common: refusals by who must act, addresses, proxies,
+thoughts.
 
 For backends that speak to one; nothing here opens a connection.
 """
@@ -6,15 +7,21 @@ For backends that speak to one; nothing here opens a connection.
 from __future__ import annotations
 
 import ipaddress
+import os
 import re
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 from callsmith.errors import BackendError, ContextOverflow, RateLimited, Rejected, Unavailable
 
 PASSING = (408, 409, 425)
 """Statuses below 500 that mean: not now."""
+
+YEAR = 366 * 86400.0
+"""Seconds: more than that no server means."""
 
 _TOO_LONG = re.compile(
     r"context.{0,20}(?:length|window|size)|(?:prompt|input|request).{0,30}too (?:long|large)"
@@ -31,11 +38,11 @@ def refusal(status: int, message: str, retry_after: str = "") -> BackendError:
     the header of that name, in seconds or as a date.
     """
     if status in (429, 503):
-        return RateLimited(message, seconds_to_wait(retry_after))
+        return RateLimited(message, seconds_to_wait(retry_after), status)
     if status in (400, 413, 422, 500) and _TOO_LONG.search(message):
         return ContextOverflow(message)
     if status in PASSING or status >= 500:
-        return Unavailable(message, seconds_to_wait(retry_after))
+        return Unavailable(message, seconds_to_wait(retry_after), status)
     return Rejected(message)
 
 
@@ -50,7 +57,7 @@ def seconds_to_wait(retry_after: str) -> float | None:
             return None
         date = date if date.tzinfo else date.replace(tzinfo=UTC)
         seconds = (date - datetime.now(UTC)).total_seconds()
-    return max(0.0, seconds) if seconds < float("inf") else None
+    return min(max(0.0, seconds), YEAR) if seconds < float("inf") else None
 
 
 def split_reasoning(text: str) -> tuple[str, str]:
@@ -78,3 +85,42 @@ def is_loopback(url: str) -> bool:
 def readable_url(url: str) -> str:
     """The URL as a message may show it: without a query, which may hold a key."""
     return url.partition("?")[0].partition("#")[0]
+
+
+@dataclass(frozen=True, repr=False, slots=True)
+class Proxy:
+    """A proxy, and the variable that names it. ``url`` may hold a password, ``shown`` does not."""
+
+    url: str
+    variable: str
+
+    @property
+    def shown(self) -> str:
+        parts = urlsplit(self.url)
+        return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
+
+    @property
+    def named(self) -> str:
+        """As a message shows it, with where it comes from."""
+        return f"{self.shown} (named by {self.variable})"
+
+
+def find_proxy(url: str) -> Proxy | None:
+    """The proxy that the environment names for this URL; never one for a server on this machine.
+
+    Raises Rejected for a proxy that does not speak HTTP.
+    """
+    parts = urlsplit(url)
+    proxies = getproxies()
+    kind = next((kind for kind in (parts.scheme, "all") if proxies.get(kind)), "")
+    if not kind or is_loopback(url) or proxy_bypass(parts.netloc):
+        return None
+    named, names = proxies[kind], (f"{kind}_proxy", f"{kind}_proxy".upper())
+    variable = next((name for name in names if os.environ.get(name)), "the system's settings")
+    proxy = Proxy(named if "://" in named else f"http://{named}", variable)
+    if not proxy.url.startswith(("http://", "https://")):
+        raise Rejected(
+            f"the proxy {proxy.shown} ({variable}) is none for HTTP: name one that is, or put "
+            f"{parts.hostname} into NO_PROXY"
+        )
+    return proxy

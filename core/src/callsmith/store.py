@@ -89,8 +89,8 @@ class Store:
 
         ``identity`` is what makes chains of one run comparable (task, split, model, dialect,
         sampling, hashes, seed); a run of that name with another one is refused with StoreError,
-        the difference shown. ``config`` (limits, attempts, concurrency, URL) replaces the last
-        one; other ``plugins`` versions give a warning.
+        the difference shown, unless it has no chains yet. ``config`` (limits, attempts,
+        concurrency, URL) replaces the last one; other ``plugins`` versions give a warning.
         """
         identity, config, plugins = _plain(identity), _plain(config), _plain(plugins)
         with self._transaction():
@@ -101,6 +101,12 @@ class Store:
                 return self.run(name)
             run = self.run(name)
             if changed := differences(run.identity, identity):
+                made = self._db.execute("SELECT 1 FROM chains WHERE run = ?", [run.id]).fetchone()
+                if made is None:  # a first start that came to nothing holds nobody to it
+                    columns = [identity.get(column, "") for column in ("task", "split", "model")]
+                    documents = map(write_json, (identity, config, prompt, plugins))
+                    self._db.execute(tables.SET_RUN, [*columns, *documents, run.id])
+                    return self.run(name)
                 parts = differences(run.prompt, _plain(prompt))
                 shown = f" (the prompt differs in {', '.join(parts)})" if parts else ""
                 raise StoreError(

@@ -79,6 +79,10 @@ ADD_RUN = """
 INSERT INTO runs (name, created, task, split, model, identity, config, prompt, plugins)
 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"""
 
+SET_RUN = """
+UPDATE runs SET task = ?, split = ?, model = ?, identity = ?, config = ?, prompt = ?, plugins = ?
+WHERE id = ?"""
+
 RUN = "SELECT id, name, created, identity, config, prompt, plugins FROM runs WHERE name = ?"
 
 SUMMARIES = """

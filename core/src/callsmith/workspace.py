@@ -25,6 +25,7 @@ from callsmith.chain import (
     Step,
     Verdict,
 )
+from callsmith.claims import claim
 from callsmith.configs import PromptConfig, RolloutConfig, TrainConfig
 from callsmith.dialects import Prompt
 from callsmith.errors import DataError, Rejected
@@ -50,6 +51,7 @@ from callsmith.runs import Run
 from callsmith.store import Store, home_folder
 from callsmith.tasks import BaseTask, FunctionRef, Task, problems_of
 from callsmith.training import TrainedModel, TrainingData
+from callsmith.waiting import Watch
 
 T = TypeVar("T")
 
@@ -110,16 +112,18 @@ class Workspace:
         task: Task | None = None,
         model: str = "",
         on_pull: OnPull | None = None,
+        on_ready: Callable[[str], None] = lambda _: None,
     ) -> Maker:
         """What makes the chains of this configuration; its backend, ready, is yours to close.
 
         ``task`` and ``model`` stand in for those that ``config`` names; with ``on_pull`` the model
-        is fetched first. Raises what opening the backend and making the prompt raise.
+        is fetched first, and ``on_ready`` is told of a server that is waited for. Raises what
+        opening the backend and making the prompt raise.
         """
         task = task or self.task(config)
         backend = self.backend(model or config.model, task, config.model_options)
         try:
-            await make_ready(backend, on_pull)
+            await make_ready(backend, on_pull, config.max_retries, on_ready)
             async with Workers() as workers:
                 prompt = await make_prompt(
                     self.registry, config, task, backend, workers, config.constrain
@@ -159,14 +163,14 @@ class Workspace:
         """One problem, one chain; nothing is recorded in the store.
 
         ``on_step`` sees each turn and ``on_text`` its text as it is written; ``on_ready`` and
-        ``on_pull`` are as in `teach`.
+        ``on_pull`` are as in `teach`, and ``on_ready`` is told as well of waits for the server.
         """
 
         async def work() -> Chain:
             task = self.task(config)
             backend = self.backend(config.model, task, config.model_options)
             try:
-                await make_ready(backend, on_pull)
+                await make_ready(backend, on_pull, config.max_retries, on_ready)
                 async with Workers() as workers:
                     prompt = await make_prompt(
                         self.registry, config, task, backend, workers, config.constrain
@@ -174,7 +178,9 @@ class Workspace:
                     on_ready(describe_choice(config, prompt, backend))
                     return await agent.solve(
                         problem,
-                        PatientBackend(backend, config.max_retries, config.timeout),
+                        PatientBackend(
+                            backend, config.max_retries, config.timeout, watch=Watch(on_ready)
+                        ),
                         prompt,
                         workers,
                         sampling=config.sampling,
@@ -199,12 +205,13 @@ class Workspace:
     ) -> RunReport:
         """Make the chains that the run still owes. ``on_record`` is called after each commit.
 
-        ``on_ready`` is told, before the first chain, which dialect was chosen and why (empty if
-        it was asked for). With
+        ``on_ready`` is told, before the first chain, that a server is waited for which is still
+        loading, and which dialect was chosen and why (empty if it was asked for). With
         ``on_pull`` the model is fetched first, where the backend can, and it is told how far.
 
-        Raises StoreError if the run's name is taken by another configuration, DataError for an
-        empty split, and what `Rollout.record` raises; the same call goes on afterwards.
+        Raises StoreError if the run's name is taken by another configuration or is under way in
+        another process, DataError for an empty split, and what `Rollout.record` raises; the same
+        call goes on afterwards.
         """
 
         async def work() -> RunReport:
@@ -213,9 +220,9 @@ class Workspace:
             if purpose == "eval":
                 self._refuse_trained_on(config, problems)
             executor = self.registry.executor(config.executor, **config.executor_options)
-            maker = await self.maker(config, task, on_pull=on_pull)
+            maker = await self.maker(config, task, on_pull=on_pull, on_ready=on_ready)
             try:
-                with self.store() as store:
+                with self.store() as store, claim(self.home, config.name):
                     run = self._begin(store, config, maker, purpose)
                     on_ready(describe_choice(config, maker.prompt, maker.backend))
                     rollout = Rollout(task, maker, executor, config.seed, config.until_both)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import ssl
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -71,6 +73,93 @@ async def test_this_machine_is_not_asked_through_a_proxy(
     backend = open_backend(f"tiny@{shim.url}")
     await backend.prepare()
     await backend.close()
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        ("ALL_PROXY", "socks5://127.0.0.1:9"),
+        ("http_proxy", "foo://bar"),
+        ("OLLAMA_HOST", "http://127.0.0.1:99999"),
+        ("SSL_CERT_FILE", "/tmp/there/is/none"),
+    ],
+)
+def test_what_is_wrong_in_the_environment_is_nothing_to_a_server_on_this_machine(
+    shim: Shim, broken: tuple[str, str]
+) -> None:
+    """The ollama package fails on it as soon as it is imported: so in a process of its own."""
+    command = [sys.executable, "-m", "callsmith", "models", f"ollama@{shim.url}"]
+    environment = {**os.environ, **dict([broken])}
+    ran = subprocess.run(command, env=environment, capture_output=True, text=True)
+    assert (ran.returncode, ran.stderr) == (0, "")
+    assert "tiny" in ran.stdout
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "sentence"),
+    [
+        ("ALL_PROXY", "socks5://127.0.0.1:9", r"socks5://127.0.0.1:9 \(ALL_PROXY\) is none for"),
+        ("https_proxy", "foo://bar", r"foo://bar \(https_proxy\) is none for HTTP"),
+        ("SSL_CERT_FILE", "/there/is/none", "SSL_CERT_FILE names /there/is/none, which can't be"),
+    ],
+)
+def test_what_is_wrong_in_the_environment_is_said_of_a_server_elsewhere(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str, sentence: str
+) -> None:
+    monkeypatch.setenv(name, value)
+    with pytest.raises(Rejected, match=sentence):
+        open_backend("tiny@https://models.example.org")
+
+
+@pytest.mark.parametrize(
+    ("answer", "url", "kind", "sentence"),
+    [
+        (
+            "403 Forbidden",
+            "https://h.example.org",
+            Rejected,
+            "{proxy} lets nobody through to https",
+        ),
+        ("503 Busy", "https://h.example.org", Unavailable, "{proxy} lets nobody through to"),
+        ("407 No", "https://h.example.org", Rejected, "{proxy} wants a password: write it into"),
+        ("407 No", "http://h.example.org", Rejected, "{proxy} wants a password: write it into"),
+        (
+            "503 Busy",
+            "http://h.example.org",
+            Unavailable,
+            "status 503, asked through {proxy}; if that is the proxy speaking",
+        ),
+        ("", "http://h.example.org", Unavailable, "h.example.org:80, asked through {proxy} broke"),
+        (None, "http://h.example.org", Unavailable, "{proxy} can't be reached: mend it, or put"),
+    ],
+)
+async def test_a_proxy_that_fails_is_named_and_its_password_is_not(
+    monkeypatch: pytest.MonkeyPatch,
+    answer: str | None,
+    url: str,
+    kind: type[Exception],
+    sentence: str,
+) -> None:
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        if answer:
+            writer.write(f"HTTP/1.1 {answer}\r\nContent-Length: 0\r\n\r\n".encode())
+            await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    if answer is None:
+        server.close()
+    monkeypatch.setenv("ALL_PROXY", f"http://me:hidden@127.0.0.1:{port}")
+    backend = open_backend(f"tiny@{url}")
+    with pytest.raises(kind) as raised:
+        await backend.prepare()
+    await backend.close()
+    server.close()
+    proxy = f"the proxy http://127.0.0.1:{port} (named by ALL_PROXY)"
+    assert sentence.format(proxy=proxy) in str(raised.value)
+    assert "hidden" not in str(raised.value)
 
 
 async def test_a_self_signed_certificate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -108,7 +108,8 @@ def test_each_saying_has_who_must_act(
 def test_what_the_model_wrote_is_kept_where_the_server_shows_it() -> None:
     error = failure(500, "error parsing tool call: raw='{\"a\":\n 1]', err=invalid character", "m")
     assert isinstance(error, ModelFault)
-    assert error.text == '{"a":\n 1]'
+    assert error.turn
+    assert error.turn.text == '{"a":\n 1]'
 
 
 @pytest.mark.parametrize(

@@ -117,3 +117,18 @@ async def test_a_model_that_is_nowhere_can_not_be_pulled(ollama: Any) -> None:
     with pytest.raises(Rejected, match=r"can't fetch .*https://ollama.com/search"):
         await backend.pull(lambda *_: None)
     await backend.close()
+
+
+async def test_what_is_for_other_uses_is_listed_as_such(shim: Shim) -> None:
+    backend = open_backend(f"@{shim.url}")
+    listed = {model.name.removesuffix(":latest"): model for model in await backend.models()}
+    await backend.close()
+    assert listed["tiny"].chats
+    assert not listed["tiny-embeds"].chats
+
+
+async def test_models_are_not_asked_of_something_else(llama_server: str) -> None:
+    backend = open_backend(f"@{llama_server}")
+    with pytest.raises(Rejected, match="is no Ollama"):
+        await backend.models()
+    await backend.close()

@@ -64,8 +64,10 @@ async def test_calls_may_come_in_several_parts_and_without_ids(shim: Shim, strea
 
 
 async def test_an_empty_turn_is_the_models_mistake(shim: Shim) -> None:
-    with pytest.raises(ModelFault, match="the turn is empty"):
+    with pytest.raises(ModelFault, match="the turn is empty") as caught:
         await planned(shim, part(True, content=""), stream=False)
+    assert caught.value.turn
+    assert caught.value.turn.usage.completion == 5
 
 
 async def test_a_turn_of_thoughts_alone_keeps_them(shim: Shim) -> None:
@@ -85,7 +87,7 @@ async def test_a_call_that_ollama_can_not_read_is_the_models_mistake(
     said = "error parsing tool call: raw='{\"a\": 48,', err=unexpected end of JSON input"
     with pytest.raises(ModelFault, match="unexpected end of JSON input") as caught:
         await planned(shim, part(content="I"), {"error": said}, stream=stream)
-    assert caught.value.text == '{"a": 48,'
+    assert caught.value.turn.text == '{"a": 48,'
 
 
 @pytest.mark.parametrize("arguments", ["{'a': 1", 7, ["a"]])
@@ -94,5 +96,14 @@ async def test_arguments_that_are_no_object_are_the_models_mistake(
 ) -> None:
     calls = [{"function": {"name": "multiply", "arguments": arguments}}]
     with pytest.raises(ModelFault, match="could not be read") as caught:
-        await planned(shim, part(True, content="", tool_calls=calls), stream=False)
-    assert "multiply" in caught.value.text
+        await planned(
+            shim,
+            part(content="I multiply.", thinking="Hm.", tool_calls=calls),
+            part(True, content=""),
+            stream=True,
+        )
+    turn = caught.value.turn
+    assert turn
+    assert turn.text.startswith("I multiply.\n")
+    assert "multiply" in turn.text
+    assert (turn.reasoning, turn.usage.completion) == ("Hm.", 5), "it was paid for all the same"

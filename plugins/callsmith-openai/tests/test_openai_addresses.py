@@ -17,7 +17,6 @@ from openai_stub import Stub, ask, said
 from callsmith.errors import BackendError, Rejected, Unavailable
 from callsmith_openai.backend import OpenAIBackend, open_backend
 from callsmith_openai.keys import find_key
-from callsmith_openai.proxies import find_proxy
 
 KEY = "sk-very-secret-1234567"
 
@@ -46,6 +45,14 @@ def test_openais_key_goes_to_openai_and_to_the_base_url_alone(
     assert find_key("http://gateway:4001/v1").value == ""
     assert find_key("http://gateway:4000/v2").value == ""
     assert find_key("https://api.openai.com.evil.org/v1").value == ""
+
+
+def test_a_key_does_not_go_to_openai_in_clear(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    monkeypatch.setenv("MY_KEY", KEY)
+    for key_env in ("", "MY_KEY"):
+        with pytest.raises(Rejected, match=r"http://api.openai.com/v1 in clear: write https://"):
+            find_key("http://api.openai.com/v1", key_env)
 
 
 async def test_another_servers_key_is_the_one_that_key_env_names(
@@ -178,7 +185,7 @@ async def test_a_url_that_leads_to_no_api_is_told_of(stub: Stub) -> None:
 async def test_the_query_of_a_url_is_sent_along_and_not_shown(stub: Stub) -> None:
     stub.answers["/v1/models"] = (500, {"error": "no"})
     stub.answers["/v1/chat/completions"] = (500, {"error": "no"})
-    error = await failure(open_backend(f"m@{stub.url}/v1?code=hidden"))
+    error = await failure(open_backend(f"m@{stub.url}/v1?api-version=hidden"))
     assert str(error) == f"{stub.url}/v1 says: no"
 
 
@@ -202,8 +209,9 @@ async def test_a_server_that_is_not_there_and_one_that_is_something_else_are_tol
         told[str(error).removeprefix(f"{url} ")] = True
     assert list(told) == [
         "can't be reached (Connection refused): is the server running, and is this its port?",
-        "does not answer in HTTP: is this the server's port?",
-        "closed the connection without an answer",
+        "does not answer in HTTP: is this the server's port, and is it https:// rather than http://?",
+        "closed the connection without an answer: is this its port, and is it https:// rather than "
+        "http://?",
     ]
     host = await failure(open_backend("m@http://callsmith.invalid/v1"))
     assert str(host) == "the host of http://callsmith.invalid/v1 can't be found: is it spelt right?"
@@ -251,6 +259,24 @@ async def test_a_self_signed_certificate_is_refused_until_it_is_named(
     await backend.close()
 
 
+async def test_http_to_a_server_that_wants_tls_is_told_of(
+    stub: Stub, listen: Callable[..., Any], certificate: Path
+) -> None:
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.close()
+
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(certificate)
+    port = await listen(serve, ssl=context)
+    error = await failure(open_backend(f"m@http://127.0.0.1:{port}/v1"))
+    assert "is it https:// rather than http://?" in str(error)
+    page = b"<html>The plain HTTP request was sent to HTTPS port</html>"  # nginx's
+    stub.answers["/v1/models"] = (400, page)
+    error = await failure(open_backend(f"m@{stub.url}/v1"))
+    assert isinstance(error, Rejected)
+    assert str(error).endswith("answers 400 Bad Request: write https:// rather than http://")
+
+
 async def test_https_to_a_server_without_it_is_told_of(stub: Stub) -> None:
     url = stub.url.replace("http://", "https://")
     error = await failure(open_backend(f"m@{url}"))
@@ -295,21 +321,3 @@ async def test_a_plain_answer_that_may_be_the_proxys_says_so(
         f"http://models.example.org/v1, asked through {stub.url} (http_proxy), answers 503 Service "
         "Unavailable; if that is the proxy speaking, put the server's host into NO_PROXY"
     )
-
-
-def test_no_proxy_stands_before_a_server_on_this_machine_or_one_in_no_proxy(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setenv("HTTP_PROXY", "proxy.example.org:3128")
-    monkeypatch.setenv("NO_PROXY", "intern.example.org")
-    for url in ("http://127.0.0.1:8000/v1", "http://localhost/v1", "http://[::1]:8000/v1"):
-        assert find_proxy(url) is None
-    assert find_proxy("http://gpu.intern.example.org:8000/v1") is None
-    proxy = find_proxy("http://models.example.org/v1")
-    assert proxy
-    assert proxy.url == "http://proxy.example.org:3128"
-    monkeypatch.setenv("http_proxy", "socks5://me:hidden@proxy.example.org")
-    with pytest.raises(
-        Rejected, match=r"socks5://proxy.example.org \(http_proxy\) is none for HTTP"
-    ):
-        find_proxy("http://models.example.org/v1")

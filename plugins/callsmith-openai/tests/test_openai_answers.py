@@ -65,8 +65,9 @@ def test_arguments_that_are_no_object_are_the_models_fault_in_its_own_words(argu
         read(content="Adding.", tool_calls=[call("{}"), call(arguments)])
     assert "the arguments of add are no JSON" in str(caught.value)
     words = arguments if isinstance(arguments, str) else json.dumps(arguments)
-    assert caught.value.text.startswith("Adding.\n" + '{"name": "add", "arguments": {}}\n')
-    assert words in caught.value.text
+    assert caught.value.turn.text.startswith("Adding.\n" + '{"name": "add", "arguments": {}}\n')
+    assert words in caught.value.turn.text
+    assert caught.value.turn.usage.completion == 2, "it was paid for all the same"
 
 
 def test_a_call_that_was_cut_off_is_text_and_ends_by_length() -> None:
@@ -241,7 +242,7 @@ async def test_what_a_model_failed_to_write_is_kept(stub: Stub) -> None:
     with pytest.raises(ModelFault) as caught:
         await backend.complete(ask())
     await backend.close()
-    assert caught.value.text == "<function=add"
+    assert caught.value.turn.text == "<function=add"
 
 
 # ---- connections --------------------------------------------------------------------------------

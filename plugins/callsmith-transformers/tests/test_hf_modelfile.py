@@ -7,8 +7,8 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from callsmith.errors import DataError
-from callsmith_transformers.exporting import Student, load_student, portable_template, write_folder
+from callsmith.workspace import Workspace
+from callsmith_transformers.exporting import (
+    Student,
+    export,
+    load_student,
+    portable_template,
+    write_folder,
+)
 from callsmith_transformers.gotemplate import derive, literal
 from callsmith_transformers.modelfile import write_for_ollama
 from callsmith_transformers.rendering import Renderer
@@ -241,11 +248,34 @@ def test_where_no_gguf_can_be_written_ollama_imports_what_it_knows(
         written(load_student(str(folder), "better"), tmp_path / "gpt2")
 
 
-def test_a_student_of_native_calls_gets_no_template_that_could_be_wrong(
+def test_what_can_not_be_written_leaves_nothing_behind(
     save_model: Callable[..., Path], tmp_path: Path
 ) -> None:
-    student = replace(load_student(str(save_model("tools")), "better"), facts={"dialect": "native"})
-    with pytest.raises(DataError, match=r"better calls functions .*: write TEMPLATE by hand"):
-        written(student, tmp_path)
-    assert (tmp_path / "better.gguf").exists()
-    assert not (tmp_path / "Modelfile").exists()
+    """Else the same command, once mended, would find the folder there already."""
+    from transformers import GPT2Config, GPT2LMHeadModel
+
+    folder, out = save_model("chatml"), tmp_path / "exports" / "better"
+    config = GPT2Config(vocab_size=500, n_embd=32, n_layer=1, n_head=2)
+    GPT2LMHeadModel(config).save_pretrained(folder)
+    with pytest.raises(DataError, match="architecture gpt2"):
+        export(Workspace(tmp_path), f"hf:{folder}", "better", "ollama", out)
+    assert list(out.parent.iterdir()) == []
+
+
+def test_a_student_of_native_calls_gets_ollamas_template_and_is_told_so(
+    save_model: Callable[..., Path], tmp_path: Path
+) -> None:
+    folder = save_model("tools")
+    facts = {"facts": {"dialect": "native", "shots": 0}}
+    (folder / "callsmith.json").write_text(json.dumps(facts))
+    command = ["export-model", f"hf:{folder}", "--to", "ollama", "--out", str(tmp_path / "out")]
+    command = [sys.executable, "-m", "callsmith", *command, "--home", str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "calls functions in its chat template's own way, which is not in" in done.stderr
+    text = (tmp_path / "out" / "Modelfile").read_text()
+    assert "TEMPLATE" not in text
+    assert "\n# Ollama takes a template of its own, if it knows" in text
+    assert re.search(r"\nFROM \./.*\.gguf\n", text)
+    assert "\nPARAMETER stop " in text
+    assert "\nPARAMETER num_ctx " in text

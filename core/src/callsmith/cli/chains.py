@@ -54,6 +54,7 @@ def show_end(chain: Chain, verdict: Verdict | None = None) -> Text:
         end.append("answer ", style="bold").append(render_value(chain.answer), style="bold cyan")
     else:
         end.append(f"no answer: stopped by {chain.stop}", style="bold yellow")
+        end.append(f" ({chain.note})" if chain.note else "", style="yellow")
     if verdict:
         mark, style = ("correct", "green") if verdict.correct else ("wrong", "red")
         end.append(f"  {mark}", style=f"bold {style}")

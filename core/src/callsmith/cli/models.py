@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import shlex
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -65,11 +66,17 @@ def models_command(server: str, options: tuple[str, ...], home: Path | None, as_
             _readable_size(model.size),
             f"{model.context:,}" if model.context else "",
             {True: "[green]yes[/]", False: "no", None: ""}[model.tools],
-            cell(model.detail, "dim"),
+            cell(model.detail if model.chats else f"{model.detail}, does not chat", "dim"),
         )
     console.print(shown)
-    example = f"{scheme}:{found[0].name}{'@' + url if url else ''}" if scheme else found[0].name
-    say_next(f'callsmith ask "What is 12 * 7?" -f "math.*" -m {example}', "asks one")
+    # One that takes functions if there is, else one of which that is not known.
+    chatting = sorted((m for m in found if m.chats), key=lambda m: (not m.tools, m.tools is False))
+    if chatting:
+        name = chatting[0].name
+        example = f"{scheme}:{name}{'@' + url if url else ''}" if scheme else name
+        given = "".join(f" -o {shlex.quote(option)}" for option in options)
+        command = f'callsmith ask "What is 12 * 7?" -f "math.*" -m {shlex.quote(example)}{given}'
+        say_next(command, "asks one")
 
 
 async def _ask_server(

@@ -177,7 +177,7 @@ limit_options = _stacked(
         type=click.FloatRange(0),
         default=600.0,
         show_default=True,
-        help="Time for one chain, at most.",
+        help="Time of one chain for calls, at most; a turn's is --timeout.",
     ),
 )
 """Options of where a chain ends without an answer."""

@@ -40,7 +40,7 @@ class RolloutProgress:
 
     def __call__(self, tally: Tally, batch: Sequence[tuple[Chain, Verdict]]) -> None:
         for notice in tally.notices[self._noticed :]:
-            errors.print(f"[yellow]{escape(notice)}[/]")
+            errors.print(f"[yellow]{escape(notice)}[/]", soft_wrap=True)
         self._noticed = len(tally.notices)
         self._progress.update(
             self._task,
@@ -156,7 +156,7 @@ class Turns:
         self.is_live = console.is_terminal and not quiet
         self._quiet = quiet
         self._live = Live(console=console, transient=True, auto_refresh=False)
-        self._written = ""
+        self.written = ""
         self._count = 0
 
     def __enter__(self) -> Turns:
@@ -168,15 +168,15 @@ class Turns:
         self._live.stop()
 
     def write(self, piece: str) -> None:
-        """A piece of the model's text."""
-        self._written += piece
+        """A piece of the model's text; an empty one where the turn is written anew."""
+        self.written = self.written + piece if piece else ""
         # The end is what moves: a long turn must not fill the screen.
-        shown = visible(self._written)[-500:]
+        shown = visible(self.written)[-500:]
         self._live.update(Text(shown, style="dim"), refresh=True)
 
     def add(self, step: Step) -> None:
         """A turn that has been made, with the results of its calls."""
-        self._written = ""
+        self.written = ""
         self._count += 1
         if not self._quiet:
             self._live.update("", refresh=self.is_live)

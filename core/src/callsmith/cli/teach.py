@@ -60,7 +60,9 @@ def teach_command(
     with workspace.store() as store:
         measured = evaluate(store.records(report.run))
     if as_json:
-        facts = {"run": report.run.name, "new": report.tally.done, **measured.to_json()}
+        made = report.tally
+        facts = {"run": report.run.name, "new": made.done, **measured.to_json()}
+        facts |= {"retries": made.retries, "trouble": made.trouble}
         print_json(facts | ({"cost": price.of(measured.usage)} if price else {}))
         return
     low, high = measured.interval
@@ -72,6 +74,13 @@ def teach_command(
         f"  correct {percent(measured.accuracy)} [dim]({percent(low)} to {percent(high)})[/], "
         f"grounded {percent(measured.grounded)}; faults: {counts(measured.faults)}"
     )
+    if stops := {stop: count for stop, count in measured.stops.items() if stop != "answer"}:
+        console.print(f"  no answer: stopped by {counts(stops)}")
+    if report.tally.retries:
+        console.print(
+            f"  [yellow]retries {report.tally.retries:,}, the last since "
+            f"{escape(report.tally.trouble)}[/]"
+        )
     if measured.usage.total:
         console.print(f"  {tokens(measured.usage, price)}")
     if 0 < measured.accuracy < 1:

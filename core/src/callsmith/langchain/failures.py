@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from callsmith.backends import Completion
 from callsmith.errors import BackendError, ContextOverflow, ModelFault, Rejected, Unavailable
 from callsmith.serving import refusal
 from callsmith.values import readable
@@ -33,7 +34,7 @@ def failure(error: Exception, name: str, model: Any, has_answered: bool) -> Back
     message = f"{name} failed: {type(error).__name__}: {said[:300]}"
     kinds = " ".join(kind.__name__ for kind in type(error).__mro__)
     if _MODELS_OWN.search(said) or "OutputParserException" in kinds:
-        return ModelFault(said[:300], str(getattr(error, "llm_output", None) or ""))
+        return ModelFault(said[:300], Completion(str(getattr(error, "llm_output", None) or "")))
     if isinstance(error, RuntimeError) and "event loop" in said.lower():
         return Rejected(
             f"{name} was asked from two event loops, and its connections belong to the first: "

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from callsmith.backends import Backend, Capabilities, Completion, Message, Request
 from callsmith.chain import JSON
-from callsmith.errors import Rejected
+from callsmith.errors import CallsmithError, Rejected, describe
 from callsmith.langchain.failures import failure
 from callsmith.langchain.loops import called_back_here, run_in_lasting_loop
 from callsmith.langchain.turns import read_turn
@@ -51,9 +51,17 @@ def open_backend(name: str, *, task: Task | None = None) -> Backend:
         raise Rejected(
             f"langchain:{name} can't be found: {error}; is its folder on PYTHONPATH?"
         ) from error
+    except Exception as error:
+        raise Rejected(f"langchain:{name}: {module} failed: {_reason(error)}") from None
     from langchain_core.language_models import BaseChatModel
 
-    model = factory()
+    try:
+        model = factory()
+    except CallsmithError:
+        raise
+    except Exception as error:
+        # Not "from error": pydantic's shows what it was given, and that may be the key.
+        raise Rejected(f"langchain:{name}: its factory failed: {_reason(error)}") from None
     if not isinstance(model, BaseChatModel):
         raise Rejected(f"langchain:{name} gives a {type(model).__name__}, not a chat model")
     backend = LangChainBackend(model, f"langchain:{name}", lasting_loop=True)
@@ -62,6 +70,16 @@ def open_backend(name: str, *, task: Task | None = None) -> Backend:
             "langchain:%s has no setting for %s, which it is not told", name, " and ".join(missing)
         )
     return backend
+
+
+def _reason(error: Exception) -> str:
+    """What is wrong, without the values that a model's class was given."""
+    from pydantic import ValidationError
+
+    if not isinstance(error, ValidationError):
+        return f"{type(error).__name__}: {describe(error)}"
+    wrong = error.errors(include_url=False, include_context=False, include_input=False)
+    return "; ".join(f"{'.'.join(map(str, w['loc']))}: {w['msg']}".lstrip(": ") for w in wrong)
 
 
 @dataclass

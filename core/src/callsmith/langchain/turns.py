@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 from callsmith.backends import Completion
@@ -36,22 +37,21 @@ def read_turn(message: Any, name: str) -> Completion:
     reasoning = "\n".join(_thoughts(message))
     if not reasoning:
         reasoning, text = split_reasoning(text)
-    calls: list[Call] = []
-    try:
-        calls = _calls(message)
-    except ValueError as error:
-        # What the model wrote is recorded, and read again as the text that it was.
-        text = "\n".join(filter(None, [text, *_written(message)]))
-        if finish != "length":
-            raise ModelFault(str(error), text) from None
-    return Completion(
+    turn = Completion(
         text=text,
-        calls=tuple(calls),
         finish=finish,
         usage=_usage(message.usage_metadata),
         reasoning=reasoning,
         model=str(facts.get("model_name") or facts.get("model") or ""),
     )
+    try:
+        return replace(turn, calls=tuple(_calls(message)))
+    except ValueError as error:
+        # What the model wrote is recorded, and read again as the text that it was.
+        turn = replace(turn, text="\n".join(filter(None, [text, *_written(message)])))
+        if finish != "length":
+            raise ModelFault(str(error), turn) from None
+        return turn
 
 
 def _thoughts(message: Any) -> Iterator[str]:

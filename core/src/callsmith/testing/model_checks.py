@@ -289,11 +289,11 @@ async def _(trial: Trial) -> None:
 
 
 async def complete(trial: Trial, request: Request) -> Completion:
-    """The turn. A model's mistake is one as well: what it wrote is all that there is of it."""
+    """The turn. A model's mistake is one as well."""
     try:
         return await trial.subject.complete(request)
     except ModelFault as error:
-        return Completion(error.text, finish="fault")
+        return replace(error.turn or Completion(), finish="fault")
     except BackendError as error:
         raise Failed(f"it raised {type(error).__name__}: {describe(error)}") from error
 

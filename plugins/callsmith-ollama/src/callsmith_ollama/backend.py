@@ -141,6 +141,8 @@ class OllamaBackend:
                 # is hardly less than a byte: a larger window won't help what is short.
                 if 2 * size < num_ctx or not self._window.grow(num_ctx):
                     raise
+                if request.on_text:
+                    request.on_text("")
 
     async def close(self) -> None:
         """Close the connections. The model stays loaded for as long as ``keep_alive`` says."""
@@ -148,6 +150,7 @@ class OllamaBackend:
 
     async def models(self) -> list[ModelInfo]:
         """The models that this Ollama has."""
+        await self._client.version()  # says it best if this is no Ollama
         listed = await self._client.listed()
         return list(await asyncio.gather(*(self._describe(model) for model in listed.models)))
 
@@ -165,6 +168,7 @@ class OllamaBackend:
             context=details.context if details else 0,
             tools=details.tools if details else None,
             detail=" ".join(filter(None, parts)),
+            chats=details.chats if details else True,
         )
 
     async def pull(self, on_progress: OnPull) -> None:

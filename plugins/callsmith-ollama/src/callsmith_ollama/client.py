@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
+import ssl
 from collections.abc import AsyncGenerator, Iterator, Mapping
 from typing import Any, TypeAlias, cast
 
 import httpx
-import ollama
-
-# The client's own reading of OLLAMA_HOST and its many forms: both must mean the same server.
-from ollama._client import _parse_host
 
 from callsmith.errors import BackendError, ModelFault, Rejected, Unavailable
-from callsmith.serving import is_loopback, readable_url
+from callsmith.serving import find_proxy, readable_url, refusal
 from callsmith_ollama.failures import failure, scrub, sentence
+from callsmith_ollama.library import ollama, parse_host
 
 CONNECT_SECONDS = 10.0
 
@@ -28,7 +27,7 @@ def read_address(given: str) -> str:
     machine's. Raises Rejected for what is none.
     """
     try:
-        url = str(_parse_host(given))
+        url = str(parse_host(given))
         httpx.URL(url)
     except (ValueError, httpx.InvalidURL) as error:
         raise Rejected(
@@ -42,22 +41,29 @@ class Client(ollama.AsyncClient):
     """A client of the server at ``url``, for one model.
 
     Everything raises BackendErrors. Whatever number of requests it is given is under way at once.
+    Raises Rejected for a proxy or certificates in the environment that can't be used.
     """
 
     def __init__(self, url: str, model: str) -> None:
         self.url = readable_url(url)
         self.model = model
-        limits = httpx.Limits(max_connections=None, max_keepalive_connections=None)
-        # A transport of its own keeps this machine's servers out of HTTP_PROXY, and still heeds
-        # SSL_CERT_FILE.
-        here = {"transport": httpx.AsyncHTTPTransport(limits=limits)} if is_loopback(url) else {}
+        self.proxy = find_proxy(url)
+        # A transport of its own: httpx would take proxies for servers on this machine, too.
+        transport = httpx.AsyncHTTPTransport(
+            verify=_trusted(url),
+            limits=httpx.Limits(max_connections=None, max_keepalive_connections=None),
+            proxy=self.proxy.url if self.proxy else None,
+        )
         super().__init__(
             url,
             timeout=httpx.Timeout(None, connect=CONNECT_SECONDS),
-            limits=limits,
+            transport=transport,
             event_hooks={"response": [self._refuse]},
-            **here,
         )
+
+    @property
+    def _way(self) -> str:
+        return f", asked through the proxy {self.proxy.named}" if self.proxy else ""
 
     async def version(self) -> str:
         """The server's version. Raises Rejected if what answers is no Ollama."""
@@ -131,10 +137,16 @@ class Client(ollama.AsyncClient):
     async def _refuse(self, response: httpx.Response) -> None:
         """Called with every response, before the client reads it: it would lose Retry-After."""
         if response.is_error:
-            body = await response.aread()
+            body, status = await response.aread(), response.status_code
             said = sentence(body.decode(errors="replace"))
-            retry_after = response.headers.get("Retry-After", "")
-            raise failure(response.status_code, said, self.model, retry_after)
+            if self.proxy and not body.lstrip().startswith(b"{"):
+                if status == 407:
+                    raise Rejected(self._wants_password())
+                said = (
+                    f"{said or f'status {status}'}{self._way}; if that is the proxy speaking, put "
+                    "the server's host into NO_PROXY"
+                )
+            raise failure(status, said, self.model, response.headers.get("Retry-After", ""))
 
     @contextlib.contextmanager
     def _told(self) -> Iterator[None]:
@@ -147,9 +159,12 @@ class Client(ollama.AsyncClient):
             raise failure(500, sentence(error.error), self.model) from None
         except (ConnectionError, httpx.ConnectError, httpx.ConnectTimeout) as error:
             raise self._unreachable(error) from error
+        except httpx.ProxyError as error:
+            raise self._not_let_through(str(error)) from error
         except httpx.HTTPError as error:
             why = str(error) or type(error).__name__
-            raise Unavailable(f"the connection to Ollama at {self.url} broke off: {why}") from error
+            where = f"{self.url}{self._way}"
+            raise Unavailable(f"the connection to Ollama at {where} broke off: {why}") from error
         except RecursionError as error:
             raise ModelFault("the turn can't be read: it is nested too deeply") from error
         except (ValueError, TypeError) as error:
@@ -163,7 +178,41 @@ class Client(ollama.AsyncClient):
                 f"the certificate of {self.url} is signed by nobody known here: set SSL_CERT_FILE "
                 "to the file of who signed it"
             )
+        if self.proxy:
+            return Unavailable(
+                f"the proxy {self.proxy.named} can't be reached: mend it, or put the host of "
+                f"{self.url} into NO_PROXY"
+            )
         return Unavailable(
             f"there is no Ollama at {self.url}: start it with `ollama serve`, or set OLLAMA_HOST "
             "to where it is"
         )
+
+    def _not_let_through(self, said: str) -> BackendError:
+        """For a proxy that makes no tunnel: ``said`` begins with its status."""
+        named = self.proxy.named if self.proxy else ""
+        status = int(said[:3]) if said[:3].isdigit() else 502
+        if status == 407:
+            return Rejected(self._wants_password())
+        return refusal(
+            status,
+            f"the proxy {named} lets nobody through to {self.url} ({said}): mend it, or put the "
+            "server's host into NO_PROXY",
+        )
+
+    def _wants_password(self) -> str:
+        named = self.proxy.named if self.proxy else ""
+        return f"the proxy {named} wants a password: write it into its URL"
+
+
+def _trusted(url: str) -> ssl.SSLContext:
+    """Whose certificates are trusted. Raises Rejected if the environment names what is none."""
+    try:
+        return httpx.create_ssl_context()
+    except OSError as error:
+        if not url.startswith("https:"):  # of no use here
+            return ssl.create_default_context()
+        raise Rejected(
+            f"SSL_CERT_FILE names {os.environ.get('SSL_CERT_FILE')}, which can't be read as "
+            f"certificates ({error.strerror or error}): mend it, or unset it"
+        ) from error

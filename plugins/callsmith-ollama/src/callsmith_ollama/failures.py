@@ -10,6 +10,7 @@ import json
 import os
 import re
 
+from callsmith.backends import Completion
 from callsmith.errors import BackendError, ModelFault, Rejected, describe
 from callsmith.serving import refusal
 
@@ -57,7 +58,8 @@ def failure(status: int, said: str, model: str, retry_after: str = "") -> Backen
         return Rejected(f"Ollama wants a key ({said}): set {KEY}, or `ollama signin` on its side")
     if status == 500 and _MODEL.search(said):
         raw, why = found.groups() if found else ("", said)
-        return ModelFault(f"the turn could not be read: {describe(ValueError(why))}", raw)
+        why = describe(ValueError(why))
+        return ModelFault(f"the turn could not be read: {why}", Completion(raw))
     if status == 499:  # the request that had it loaded is gone, and with it the loading
         status = 502
     return refusal(status, f"Ollama can't go on with {model}: {said}", retry_after)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from callsmith.backends import Completion, Message, Request
@@ -77,10 +78,11 @@ class Reply:
         self._texts: list[str] = []
         self._thoughts: list[str] = []
         self._calls: list[Call] = []
+        self._unread: list[str] = []
         self._last: Mapping[str, Any] = {}
 
     def add(self, part: Mapping[str, Any]) -> None:
-        """Raises ModelFault for a call that can't be one, Unavailable for what is no answer."""
+        """Raises Unavailable for what is no answer."""
         message = part.get("message")
         if not isinstance(message, Mapping):
             raise Unavailable("Ollama answered without a message")
@@ -88,7 +90,12 @@ class Reply:
         text = str(message.get("content") or "")
         self._texts.append(text)
         self._thoughts.append(str(message.get("thinking") or ""))
-        self._calls += _read_calls(message.get("tool_calls") or [])
+        for call in _listed(message.get("tool_calls") or []):
+            read = _read_call(call)
+            if read:
+                self._calls.append(read)
+            else:
+                self._unread.append(json.dumps(call, ensure_ascii=False))
         if text:
             self._on_text(text)
 
@@ -103,7 +110,8 @@ class Reply:
     def completion(self) -> Completion:
         """The whole turn.
 
-        Raises ModelFault if the model wrote nothing at all, Unavailable if the answer has no end.
+        Raises ModelFault for a call that can't be one, and if the model wrote nothing at all;
+        Unavailable if the answer has no end.
         """
         if not self._last.get("done"):
             raise Unavailable("Ollama's answer broke off before its end")
@@ -111,31 +119,38 @@ class Reply:
         text, reasoning = "".join(self._texts), "".join(self._thoughts)
         if not reasoning:
             reasoning, text = split_reasoning(text)
+        model = str(self._last.get("model") or "")
+        turn = Completion(text, tuple(self._calls), finish, self.usage, reasoning, model)
+        if self._unread:
+            written = "\n".join(filter(None, [text, *self._unread]))
+            raise ModelFault(
+                "the call could not be read: its arguments are no object",
+                replace(turn, text=written, calls=()),
+            )
         if not text.strip() and not self._calls:
             if finish in ("load", "unload"):
                 raise Unavailable("Ollama loaded the model, and did not let it write")
             if not reasoning and finish != "length":
-                raise ModelFault("the turn is empty: call a function")
-        model = str(self._last.get("model") or "")
-        return Completion(text, tuple(self._calls), finish, self.usage, reasoning, model)
+                raise ModelFault("the turn is empty: call a function", turn)
+        return turn
 
 
-def _read_calls(calls: Any) -> list[Call]:
+def _listed(calls: Any) -> Sequence[Any]:
     if not isinstance(calls, Sequence):
         raise Unavailable("Ollama answered with tool calls that are no list")
-    return [_read_call(call) for call in calls]
+    return calls
 
 
-def _read_call(call: Any) -> Call:
+def _read_call(call: Any) -> Call | None:
+    """The call, None if it can't be one."""
     try:
         name, arguments = call["function"]["name"], call["function"].get("arguments")
         if isinstance(arguments, str):  # of servers that speak Ollama's protocol not quite
             arguments = json.loads(arguments or "{}")
         if not isinstance(name, str) or not isinstance(arguments, Mapping | None):
             raise TypeError("its arguments are no object")
-    except (KeyError, TypeError, AttributeError, ValueError) as error:
-        raw = json.dumps(call, ensure_ascii=False)
-        raise ModelFault("the call could not be read: its arguments are no object", raw) from error
+    except (KeyError, TypeError, AttributeError, ValueError, RecursionError):
+        return None
     return Call(name, arguments or {}, str(call.get("id") or ""))
 
 

@@ -127,16 +127,17 @@ def _completion(message: Mapping[str, Any], finish: Any, usage: Any, model: Any)
     if not reasoning:
         reasoning, text = split_reasoning(text)
     finish = finish if isinstance(finish, str) and finish else "stop"
+    name, used = model if isinstance(model, str) else "", _usage(usage)
     try:
         calls = [_call(item) for item in _objects(message.get("tool_calls"))]
     except ValueError as error:
         # What the model wrote is recorded, and read again as the text that it was.
         written = [text, *map(_written, _objects(message["tool_calls"]))]
-        text, calls = "\n".join(filter(None, written)), []
+        turn = Completion("\n".join(filter(None, written)), (), finish, used, reasoning, name)
         if finish != "length":
-            raise ModelFault(str(error), text) from None
-    name = model if isinstance(model, str) else ""
-    return Completion(text, tuple(calls), finish, _usage(usage), reasoning, name)
+            raise ModelFault(str(error), turn) from None
+        return turn
+    return Completion(text, tuple(calls), finish, used, reasoning, name)
 
 
 def _words(message: Mapping[str, Any]) -> tuple[str, str]:

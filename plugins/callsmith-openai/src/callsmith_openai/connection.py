@@ -17,10 +17,9 @@ import aiohttp
 from yarl import URL
 
 from callsmith.errors import Rejected
-from callsmith.serving import readable_url
+from callsmith.serving import find_proxy, readable_url
 from callsmith_openai.failures import Answer, Failures
 from callsmith_openai.keys import Key
-from callsmith_openai.proxies import find_proxy
 
 IDLE_SECONDS = 4.0
 """A connection idle for longer is not used again: uvicorn, Node and llama.cpp close it after 5."""
@@ -42,6 +41,7 @@ class Connection:
                 raise ValueError("it names no host")
         except ValueError as error:
             raise Rejected(f"{readable_url(url)} is no URL of a server: {error}") from error
+        # Looked up once: aiohttp's own trust_env looks it up for every request, in a thread.
         self.proxy = find_proxy(url)
         self.failures = Failures(readable_url(url), key, self.proxy)
         self.chat = self.under("chat/completions")
@@ -66,7 +66,7 @@ class Connection:
             async with self._pool.get(url, timeout=timeout, allow_redirects=False) as response:
                 return _answer(response, await response.read())
         except (aiohttp.ClientError, OSError) as error:
-            raise self.failures.network(error) from None
+            raise self.failures.network(error, looking=True) from None
 
     async def post(self, url: URL, body: bytes) -> Answer:
         """What the server answers there, whatever the status. Raises as `get`."""

@@ -15,11 +15,11 @@ from http.client import responses
 
 import aiohttp
 
+from callsmith.backends import Completion
 from callsmith.chain import JSON
 from callsmith.errors import BackendError, ContextOverflow, ModelFault, Rejected, Unavailable
-from callsmith.serving import refusal
+from callsmith.serving import Proxy, refusal
 from callsmith_openai.keys import Key
-from callsmith_openai.proxies import Proxy
 
 _NO_CREDIT = {"insufficient_quota", "billing_hard_limit_reached", "billing_not_active"}
 _TOO_LONG = {"context_length_exceeded", "exceed_context_size_error"}
@@ -51,9 +51,10 @@ class Failures:
         self.proxy = proxy
         self._way = f", asked through {proxy.shown} ({proxy.variable})," if proxy else ""
 
-    def network(self, error: Exception) -> BackendError:
-        """For a connection that could not be made, or broke."""
+    def network(self, error: Exception, looking: bool = False) -> BackendError:
+        """For a connection that could not be made, or broke; ``looking`` if it may be the first."""
         url = self.url
+        other = ", and is it https:// rather than http://" if url.startswith("http:") else ""
         if isinstance(error, aiohttp.ClientConnectorCertificateError):
             return Rejected(self._certificate(error.certificate_error))
         if isinstance(error, aiohttp.ClientSSLError):
@@ -77,7 +78,7 @@ class Failures:
                 "its port?"
             )
         if isinstance(error, aiohttp.ClientResponseError):
-            return Unavailable(f"{url} does not answer in HTTP: is this the server's port?")
+            return Unavailable(f"{url} does not answer in HTTP: is this the server's port{other}?")
         if isinstance(error, TimeoutError):
             scheme = url.partition(":")[0]
             return Unavailable(
@@ -85,7 +86,8 @@ class Failures:
             )
         if isinstance(error, aiohttp.ClientPayloadError):
             return Unavailable(f"{url}{self._way} broke off in the middle of an answer")
-        return Unavailable(f"{url}{self._way} closed the connection without an answer")
+        said = f"{url}{self._way} closed the connection without an answer"
+        return Unavailable(f"{said}: is this its port{other}?" if looking else said)
 
     def status(self, answer: Answer) -> BackendError:
         """For an answer whose HTTP status is not 200."""
@@ -130,7 +132,7 @@ class Failures:
             return ContextOverflow(said)
         if codes & _FILTERED or "tool_use_failed" in codes or _UNREADABLE.search(words):
             written = error.get("failed_generation") if isinstance(error, Mapping) else ""
-            return ModelFault(words[:300], text=str(written or ""))
+            return ModelFault(words[:300], Completion(str(written or "")))
         if status in (400, 422) and "seed" in words.lower():
             said += "; -o seed=false sends none"
         if status in _NOT_THERE and "model" not in words.lower():
@@ -145,6 +147,8 @@ class Failures:
             said += "; if that is the proxy speaking, put the server's host into NO_PROXY"
         if answer.status in _NOT_THERE:
             return Rejected(f"{said}: {_OWN_URL}")
+        if answer.status == 400 and b"HTTPS" in answer.body:  # nginx, Go
+            return Rejected(f"{said}: write https:// rather than http://")
         if answer.kind == "text/plain":
             words = " ".join(self.key.hide(answer.body.decode(errors="replace")).split())
             said += f": {words[:300]}"
@@ -159,7 +163,7 @@ class Failures:
         )
 
     def _proxy(self) -> str:
-        return f"{self.proxy.shown} (named by {self.proxy.variable})" if self.proxy else ""
+        return self.proxy.named if self.proxy else ""
 
     def _certificate(self, error: Exception) -> str:
         why = error.verify_message if isinstance(error, ssl.SSLCertVerificationError) else ""

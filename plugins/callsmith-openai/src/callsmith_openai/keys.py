@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from callsmith.errors import Rejected
+from callsmith.serving import readable_url
 
 OPENAI_URL = "https://api.openai.com/v1"
 
@@ -29,8 +30,11 @@ def find_key(url: str, key_env: str = "") -> Key:
 
     That is the one in the variable ``key_env``. Without that it is OPENAI_API_KEY, but only for
     OpenAI's own servers and for the one that OPENAI_BASE_URL names: a key goes to nobody else's.
-    Raises Rejected where there must be one and is none, or it can be no key.
+    Raises Rejected where there must be one and is none, or it can be no key; and for OpenAI's own
+    servers without TLS, where anybody on the way could read it.
     """
+    if is_openai(url) and urlsplit(url).scheme != "https":
+        raise Rejected(f"OpenAI's key would go to {readable_url(url)} in clear: write https://")
     variable = key_env
     if not variable and (is_openai(url) or _same(url, os.environ.get("OPENAI_BASE_URL", ""))):
         variable = "OPENAI_API_KEY"

@@ -24,7 +24,8 @@ def open_backend(name: str, *, task: Task | None = None, **options: Any) -> HFBa
 
     if name not in NAMES:
         *names, last = (f"tiny:{known}" for known in NAMES)
-        raise Rejected(f"there is no model tiny:{name}: there are {', '.join(names)} and {last}")
+        said = f"there is no model 'tiny:{name}'" if name else "'tiny' is no server"
+        raise Rejected(f"{said}: there are {', '.join(names)} and {last}")
     backend = open_folder(str(MODELS / name), task=task, **options)
     backend.name = f"tiny:{name}"
     return backend

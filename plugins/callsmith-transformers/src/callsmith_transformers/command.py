@@ -11,7 +11,7 @@ import click
 from rich.markup import escape
 
 from callsmith.chain import JSON
-from callsmith.cli.common import console, home_option, json_option, print_json, say_next
+from callsmith.cli.common import console, errors, home_option, json_option, print_json, say_next
 from callsmith.workspace import Workspace
 
 URL = "http://127.0.0.1:8080/v1"
@@ -58,16 +58,24 @@ def export_model_command(
       callsmith export-model hf:./my-adapter --to hf --out merged
     """
     from callsmith_transformers.exporting import export
+    from callsmith_transformers.modelfile import OWN_TEMPLATE, is_native
 
     workspace = Workspace(home)
     name = _name(student)
     folder = out or workspace.home / "exports" / f"{name}-{form}"
     facts = export(workspace, student, name, form, folder, precision or "").facts
     commands = _next_commands(name, form, folder, facts)
+    warnings = [OWN_TEMPLATE] if form == "ollama" and is_native(facts) else []
     if as_json:
-        print_json({"folder": str(folder), "next": list(commands)})
+        print_json({"folder": str(folder), "warnings": warnings, "next": list(commands)})
         return
     console.print(f"[dim]Written:[/] [bold]{escape(str(folder))}[/]", soft_wrap=True)
+    for warning in warnings:
+        errors.print(
+            f"[yellow]{escape(name)} calls functions in its chat template's own way, which is not "
+            f"in the Modelfile: {escape(warning)}[/]",
+            soft_wrap=True,
+        )
     for command, what in commands.items():
         say_next(command, what)
 

@@ -177,9 +177,7 @@ def export(
             write_gguf(student, folder / f"{name}.gguf")
         else:
             write_folder(student, folder)
-    if form == "ollama":
-        try:
-            write_for_ollama(student, out, trained_conversation(workspace, backend, student.facts))
-        except DataError as error:
-            raise DataError(f"{error} (all else of the model is in {out})") from error
+        if form == "ollama":
+            shown = trained_conversation(workspace, backend, student.facts)
+            write_for_ollama(student, folder, shown)
     return student

@@ -6,11 +6,12 @@ architectures, fewer with newer versions, and it guesses how their tokenisers cu
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from callsmith.backends import Message
+from callsmith.chain import JSON
 from callsmith.errors import DataError
 from callsmith_transformers.conversations import UNKNOWN
 from callsmith_transformers.gotemplate import derive, literal
@@ -24,6 +25,12 @@ IMPORTED = ("gemma", "gemma2", "gemma3_text", "mistral", "mixtral", "phi3")
 IMPORTED_BPE = ("qwen2", "qwen3")
 """What it imports whose tokeniser it knows from tokenizer.json."""
 
+OWN_TEMPLATE = (
+    "Ollama takes a template of its own, if it knows the model's family; "
+    "`ollama show NAME --template` shows it."
+)
+"""What a user must know of a model that `is_native`."""
+
 MOST = 32_768
 """Tokens of context that the Modelfile asks for, at most: Ollama takes memory for all of them."""
 
@@ -32,7 +39,8 @@ def write_for_ollama(student: Student, folder: Path, conversation: Sequence[Mess
     """Add what Ollama needs to the ``folder`` that holds the student as safetensors.
 
     ``conversation`` is one as it was trained on, with every sequence of roles there is, from which
-    the template is derived. Raises DataError if Ollama could not be given what the student saw.
+    the template is derived, except for one that `is_native`. Raises DataError if Ollama could not
+    be given what the student saw.
     """
     from callsmith_transformers.gguf import write_gguf
 
@@ -45,16 +53,20 @@ def write_for_ollama(student: Student, folder: Path, conversation: Sequence[Mess
             raise
         source = ""
         adds_begin = bool(student.tokenizer.init_kwargs.get("add_bos_token"))
-    if student.facts.get("dialect") == "native":
-        raise DataError(
-            f"{student.name} calls functions in its chat template's own way, which can't be told "
-            "apart from outside: write TEMPLATE by hand"
-        )
-    begin = student.tokenizer.bos_token if student.begins and adds_begin else ""
-    known = conversation[0] != UNKNOWN
-    template = derive(student.renderer, conversation, begin, hide=known)
-    text = modelfile(student, source, template.source)
+    template = ""
+    if not is_native(student.facts):
+        begin = student.tokenizer.bos_token if student.begins and adds_begin else ""
+        known = conversation[0] != UNKNOWN
+        template = derive(student.renderer, conversation, begin, hide=known).source
+    text = modelfile(student, source, template)
     (folder / "Modelfile").write_text(text, encoding="utf-8")
+
+
+def is_native(facts: Mapping[str, JSON]) -> bool:
+    """Whether a student calls functions in its chat template's own way: that can't be found out
+    from outside, so that Ollama must know the template.
+    """
+    return facts.get("dialect") == "native"
 
 
 def _imports(student: Student, folder: Path) -> bool:
@@ -64,14 +76,19 @@ def _imports(student: Student, folder: Path) -> bool:
 
 
 def modelfile(student: Student, source: str, template: str) -> str:
-    """The Modelfile for the GGUF file ``source``, or for the safetensors beside it."""
+    """The Modelfile for the GGUF file ``source``, or for the safetensors beside it; without a
+    ``template`` Ollama takes its own.
+    """
     lines = [f"# {student.name}, to call functions in callsmith's dialect {_dialect(student)}."]
     if not source:
         lines += [
             "# An Ollama that does not import safetensors of this architecture wants a GGUF file:",
             "# make it with llama.cpp's convert_hf_to_gguf.py, and name it here.",
         ]
-    lines += [f"FROM ./{source}" if source else "FROM .", f'TEMPLATE """{template}"""']
+    if not template:
+        lines.append(f"# {OWN_TEMPLATE}")
+    lines.append(f"FROM ./{source}" if source else "FROM .")
+    lines += [f'TEMPLATE """{template}"""'] if template else []
     tokens = student.tokenizer.convert_ids_to_tokens(student.ends)
     lines += [f'PARAMETER stop "{token}"' for token in tokens if literal(token) == token]
     window = student.model.config.get_text_config().max_position_embeddings
