@@ -16,7 +16,7 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 from callsmith.chain import JSON, Call, Fault, FaultKind, Result
-from callsmith.errors import describe
+from callsmith.errors import Unavailable, describe
 from callsmith.functions import Context, Function
 from callsmith.values import plain
 
@@ -40,7 +40,8 @@ async def run_call(
 ) -> Result:
     """Run one call to its Result. A model's mistake, or a function's, comes back as a Fault.
 
-    ``context.state`` is replaced by what the function left there, unless it failed.
+    ``context.state`` is replaced by what the function left there, unless it failed. A server that
+    is away is nobody's mistake: raises Unavailable where a function in the loop does.
     """
     started = time.perf_counter()
     chosen = functions.get(call.name)
@@ -74,6 +75,8 @@ async def _execute(
         if inspect.isawaitable(value):
             async with limit:
                 value = await value
+    except (FunctionFault, Unavailable):
+        raise
     except Exception as error:
         if limit.expired():
             raise FunctionFault("timeout", timed_out(function)) from error

@@ -86,10 +86,11 @@ class Function:
 
         return Draft202012Validator(self.parameters)
 
-    @property
+    @cached_property
     def properties(self) -> Mapping[str, Any]:
         properties: Mapping[str, Any] = self.parameters.get("properties", {})
-        return properties
+        # True and False are schemas as well.
+        return {k: v if isinstance(v, Mapping) else {} for k, v in properties.items()}
 
     @property
     def required(self) -> Sequence[str]:
@@ -194,10 +195,14 @@ class Function:
 
 @dataclass(frozen=True)
 class FunctionPack:
-    """The functions that one plugin provides under one name, LangChain tools among them."""
+    """The functions that one plugin provides under one name, LangChain tools among them.
+
+    ``close`` lets go of what a pack that was opened by an address holds.
+    """
 
     description: str
     functions: Sequence[Function]
+    close: Callable[[], None] = field(default=lambda: None, compare=False)
 
     def named(self, name: str) -> dict[str, Function]:
         """The functions by name, each knowing that it belongs to pack ``name``."""

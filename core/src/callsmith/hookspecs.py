@@ -31,7 +31,11 @@ Targets: TypeAlias = dict[str, str]
 
 @hookspec
 def callsmith_functions() -> Targets:
-    """Function packs: the pack's name to a `FunctionPack`."""
+    """Function packs: the pack's name to a `FunctionPack`, or to ``open(address) -> FunctionPack``.
+
+    The latter is called for what follows the colon in ``-f NAME:ADDRESS``. Its pack's ``close`` is
+    called when the last run that uses it has ended.
+    """
 
 
 @hookspec

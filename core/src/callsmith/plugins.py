@@ -9,9 +9,10 @@ from __future__ import annotations
 import inspect
 import logging
 import os
+import re
 import sys
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import redirect_stdout
+from contextlib import AbstractContextManager, redirect_stdout
 from functools import cache
 from importlib import import_module, metadata
 from typing import TYPE_CHECKING, Any
@@ -19,11 +20,12 @@ from typing import TYPE_CHECKING, Any
 from callsmith import __version__
 from callsmith.discovery import Found, Kind, Plugin, canonical, discover, reason
 from callsmith.errors import CallsmithError, DataError, PluginError
+from callsmith.packs import OpenPacks
 
 if TYPE_CHECKING:
     from callsmith.backends import Backend
     from callsmith.chain import JSON, Chain
-    from callsmith.functions import Function
+    from callsmith.functions import Function, FunctionPack
     from callsmith.tasks import FunctionRef, Task
     from callsmith.training import Trainer
 
@@ -40,7 +42,7 @@ WORDS: Mapping[Kind, str] = {
 }
 
 HOMES: Mapping[Kind, Mapping[str, str]] = {
-    "functions": {"math": "callsmith-math", "logic": "callsmith-logic"},
+    "functions": {"math": "callsmith-math", "logic": "callsmith-logic", "mcp": "callsmith-mcp"},
     "tasks": dict.fromkeys(("gsm8k", "wordproblems"), "callsmith-math")
     | dict.fromkeys(("deduction", "folio", "prontoqa", "proofwriter"), "callsmith-logic"),
     "backends": {
@@ -52,7 +54,7 @@ HOMES: Mapping[Kind, Mapping[str, str]] = {
     },
     "trainers": {"dpo": "callsmith-dpo", "sft": "callsmith-dpo"},
     "executors": {"ray": "callsmith-ray"},
-    "commands": {"mcp": "callsmith-mcp", "report": "callsmith-report"},
+    "commands": {"report": "callsmith-report"},
     "recipes": {"tiny": "callsmith-tiny", "tiny-logic": "callsmith-tiny"},
 }
 """Where the names of our own plugins come from, for those who have yet to install them."""
@@ -80,7 +82,8 @@ class Registry:
             for key, plugins in claims.items()
             if len(plugins) > 1
         }
-        self._packs: dict[str, dict[str, Function]] = {}
+        self._packs: dict[str, Mapping[str, Function]] = {}
+        self._open = OpenPacks()
 
     @property
     def clashes(self) -> list[str]:
@@ -122,36 +125,56 @@ class Registry:
         except BaseException as error:
             raise _unusable(plugin, kind, name, error) from error
 
-    def pack(self, name: str) -> dict[str, Function]:
+    def pack(self, name: str) -> Mapping[str, Function]:
         """The functions of a pack by their bare names."""
         if name not in self._packs:
-            from callsmith.functions import FunctionPack, as_function
-
-            pack = self.resolve("functions", name)
-            if not isinstance(pack, FunctionPack):
-                raise PluginError(
-                    f"function pack {name!r} is a {type(pack).__name__}: {pack!r:.80}"
-                )
-            names = [as_function(part).name for part in pack.functions]
-            for twice in {one for one in names if names.count(one) > 1}:
-                raise PluginError(f"function pack {name!r} has two functions called {twice}")
+            if self.needs_address(name):
+                raise PluginError(f"function pack {name!r} is opened by an address: {name}:ADDRESS")
+            pack = _checked_pack(repr(name), self.resolve("functions", name))
             # Kept, so that validators and the examples' results are made once.
             self._packs[name] = pack.named(name)
         return self._packs[name]
 
+    def needs_address(self, name: str) -> bool:
+        """Whether the pack is one to open, as in ``mcp:COMMAND``."""
+        target = self.resolve("functions", name)
+        return inspect.isroutine(target) or inspect.isclass(target)
+
+    def opened_pack(self, ref: str) -> Mapping[str, Function]:
+        """The functions of a pack that ``NAME:ADDRESS`` opens, by their bare names.
+
+        It stays open for `keeping_packs_open`, and outside of that for the whole program.
+        """
+        name, _, address = ref.partition(":")
+        if not self.needs_address(name):
+            raise PluginError(f"function pack {name!r} has no addresses: write {name}.NAME")
+
+        def open_pack() -> FunctionPack:
+            opened = self._make("functions", name, self.resolve("functions", name), {}, address)
+            return _checked_pack(repr(ref), opened)
+
+        return self._open.get(ref, name, open_pack)
+
+    def keeping_packs_open(self) -> AbstractContextManager[None]:
+        """For the length of a run: the last one that leaves closes what was opened."""
+        return self._open.kept()
+
     def functions(self, refs: Iterable[FunctionRef]) -> dict[str, Function]:
         """The functions that ``math.add``, ``math.*`` or Function objects stand for, by bare name.
 
-        Raises PluginError if two different ones would go by one name.
+        ``mcp:COMMAND`` stands for all of a pack that is opened by this address. Raises PluginError
+        if two different ones would go by one name.
         """
         chosen: dict[str, Function] = {}
+        sources: dict[str, FunctionRef] = {}
         for ref in refs:
             for function in self._referred(ref):
                 other = chosen.setdefault(function.name, function)
+                source = sources.setdefault(function.name, ref)
                 if other.target is not function.target:
                     raise PluginError(
-                        f"{other.qualified_name} and {function.qualified_name} would both be "
-                        f"{function.name} to the model: leave one out, or rename yours with "
+                        f"{_told_apart(other, source)} and {_told_apart(function, ref)} would both "
+                        f"be {function.name} to the model: leave one out, or rename yours with "
                         "@function(name=...)"
                     )
         return chosen
@@ -202,6 +225,8 @@ class Registry:
 
         if not isinstance(ref, str):
             return [as_function(ref)]
+        if re.match(r"[\w-]+:", ref):
+            return self.opened_pack(ref).values()
         pack_name, dot, name = ref.partition(".")
         if not dot:
             packs = ", ".join(self.names("functions")) or "none are installed"
@@ -260,6 +285,23 @@ def load_registry() -> Registry:
     """The registry of what is installed here; plugins named in CALLSMITH_DISABLE are left out."""
     disable = [name for name in os.environ.get("CALLSMITH_DISABLE", "").split(",") if name.strip()]
     return Registry(discover(metadata.distributions(), __version__, disable))
+
+
+def _told_apart(function: Function, ref: FunctionRef) -> str:
+    """Its qualified name; of an opened pack the address as well, since it may be open twice."""
+    opened = isinstance(ref, str) and ref.startswith(f"{function.pack}:")
+    return f"{function.qualified_name} of {ref!r}" if opened else function.qualified_name
+
+
+def _checked_pack(label: str, pack: object) -> FunctionPack:
+    from callsmith.functions import FunctionPack, as_function
+
+    if not isinstance(pack, FunctionPack):
+        raise PluginError(f"function pack {label} is a {type(pack).__name__}: {pack!r:.80}")
+    names = [as_function(part).name for part in pack.functions]
+    for twice in {one for one in names if names.count(one) > 1}:
+        raise PluginError(f"function pack {label} has two functions called {twice}")
+    return pack
 
 
 def _owner(name: str, plugins: list[Plugin]) -> Plugin | None:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from callsmith.isolation import Workers
 
 FunctionRef: TypeAlias = str | Function
-"""A qualified name (``math.add``), a whole pack (``math.*``), or a Function itself."""
+"""A qualified name (``math.add``), a whole pack (``math.*``, ``mcp:COMMAND``), or a Function."""
 
 CONTROL = frozenset({"reasoning", "answer"})
 """Functions that steer a chain and compute nothing: what they give grounds no answer."""

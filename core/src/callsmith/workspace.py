@@ -139,7 +139,8 @@ class Workspace:
             finally:
                 await backend.close()
 
-        return run_to_end(work())
+        with self.registry.keeping_packs_open():
+            return run_to_end(work())
 
     def teach(
         self,
@@ -202,7 +203,8 @@ class Workspace:
             finally:
                 await backend.close()
 
-        return run_to_end(work())
+        with self.registry.keeping_packs_open():
+            return run_to_end(work())
 
     def evaluate(
         self,
@@ -288,7 +290,8 @@ class Workspace:
             finally:
                 await backend.close()
 
-        shown, weights = run_to_end(prompt())
+        with self.registry.keeping_packs_open():
+            shown, weights = run_to_end(prompt())
         pairs, chains, facts = self._training_data(config, shown)
         settings = dict(config.config)
         if config.equal_steps_to:
@@ -415,9 +418,10 @@ def solve(
 ) -> Chain:
     """Let a model solve one problem with these functions, and return the chain.
 
-    ``model`` is ``scheme:name``; ``functions`` are qualified names, packs (``math.*``) or Function
-    objects, those of ``task`` if None; ``settings`` are those of `RolloutConfig`. Raises
-    CallsmithError for what the user can mend; a model's mistakes are on the chain.
+    ``model`` is ``scheme:name``; ``functions`` are qualified names, packs (``math.*``,
+    ``mcp:COMMAND``) or Function objects, those of ``task`` if None; ``settings`` are those of
+    `RolloutConfig`. Raises CallsmithError for what the user can mend; a model's mistakes are on the
+    chain.
     """
     problem = question if isinstance(question, Problem) else Problem(question)
     chosen = None if functions is None else tuple(functions)

@@ -20,14 +20,17 @@ def functions_command(names: tuple[str, ...], as_json: bool) -> None:
       callsmith functions
       callsmith functions math.divide
       callsmith functions 'math.*' --json
+      callsmith functions 'mcp:python server.py'
     """
     registry = load_registry()
+    opened: list[str] = []
     if names:
-        chosen = list(registry.functions(names).values())
+        with registry.keeping_packs_open():
+            chosen = list(registry.functions(names).values())
     else:
-        chosen = [
-            function for pack in registry.names("functions") for function in _whole(registry, pack)
-        ]
+        packs = {pack: _whole(registry, pack) for pack in registry.names("functions")}
+        chosen = [function for functions in packs.values() for function in functions or ()]
+        opened = [pack for pack, functions in packs.items() if functions is None]
     if as_json:
         print_json(
             [
@@ -54,14 +57,19 @@ def functions_command(names: tuple[str, ...], as_json: bool) -> None:
                 escape(function.description.splitlines()[0]),
             )
         console.print(shown)
+        for pack in opened:
+            console.print(f"[cyan]{pack}:ADDRESS[/]  whatever is found at the address")
         if chosen:
             say_next(f"callsmith functions {chosen[0].qualified_name}", "shows how one is used")
 
 
-def _whole(registry: Registry, pack: str) -> list[Function]:
-    """A pack's functions; one that can't be had is said, and keeps no other from being listed."""
+def _whole(registry: Registry, pack: str) -> list[Function] | None:
+    """A pack's functions, None if they depend on an address.
+
+    A pack that can't be had is said, and keeps no other from being listed.
+    """
     try:
-        return list(registry.pack(pack).values())
+        return None if registry.needs_address(pack) else list(registry.pack(pack).values())
     except CallsmithError as error:
         errors.print(f"[bold red]broken:[/] {escape(str(error))}")
         return []
