@@ -69,7 +69,7 @@ async def _execute(
         return await workers.run(function, arguments, context)
     # By value, as in a worker: a function that fails halfway leaves the state as it was.
     own = Context(context.problem, copy.deepcopy(context.state))
-    limit = asyncio.timeout(function.timeout)
+    limit = asyncio.timeout(None if function.keeps_time else function.timeout)
     try:
         value = function.invoke(arguments, own)
         if inspect.isawaitable(value):

@@ -55,7 +55,8 @@ class Function:
     """Something a model may call. Calling it from Python calls the function it was made from.
 
     ``pack`` is the name of its function pack, ``parameters`` the JSON Schema of its arguments,
-    ``timeout`` seconds, ``memory_mb`` MiB (Linux only).
+    ``timeout`` seconds, ``memory_mb`` MiB (Linux only). One that ``keeps_time`` is async and holds
+    itself to its limit, since the time for which its server is away does not count.
     """
 
     name: str
@@ -71,6 +72,7 @@ class Function:
     context_parameter: str = ""
     adapters: Mapping[str, Any] = field(default_factory=dict, repr=False)
     pack: str = ""
+    keeps_time: bool = False
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         return self.target(*args, **kwargs)
@@ -208,6 +210,17 @@ class FunctionPack:
         """The functions by name, each knowing that it belongs to pack ``name``."""
         functions = map(as_function, self.functions)
         return {function.name: replace(function, pack=name) for function in functions}
+
+
+@dataclass(frozen=True)
+class AddressedPack:
+    """Function packs that an address opens: ``-f NAME:ADDRESS`` takes all of ``open(ADDRESS)``.
+
+    ``description`` says what addresses there are. ``open`` may raise PluginError.
+    """
+
+    description: str
+    open: Callable[[str], FunctionPack]
 
 
 def as_function(part: object) -> Function:

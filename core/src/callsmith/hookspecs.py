@@ -31,9 +31,9 @@ Targets: TypeAlias = dict[str, str]
 
 @hookspec
 def callsmith_functions() -> Targets:
-    """Function packs: the pack's name to a `FunctionPack`, or to ``open(address) -> FunctionPack``.
+    """Function packs: the pack's name to a `FunctionPack`, or to an `AddressedPack`.
 
-    The latter is called for what follows the colon in ``-f NAME:ADDRESS``. Its pack's ``close`` is
+    The latter opens one for what follows the colon in ``-f NAME:ADDRESS``; the pack's ``close`` is
     called when the last run that uses it has ended.
     """
 

@@ -25,7 +25,7 @@ from callsmith.packs import OpenPacks
 if TYPE_CHECKING:
     from callsmith.backends import Backend
     from callsmith.chain import JSON, Chain
-    from callsmith.functions import Function, FunctionPack
+    from callsmith.functions import AddressedPack, Function, FunctionPack
     from callsmith.tasks import FunctionRef, Task
     from callsmith.training import Trainer
 
@@ -128,17 +128,20 @@ class Registry:
     def pack(self, name: str) -> Mapping[str, Function]:
         """The functions of a pack by their bare names."""
         if name not in self._packs:
-            if self.needs_address(name):
-                raise PluginError(f"function pack {name!r} is opened by an address: {name}:ADDRESS")
+            addressed = self.addressed_pack(name)
+            if addressed:
+                raise PluginError(f"{name} is written {name}:ADDRESS: {addressed.description}")
             pack = _checked_pack(repr(name), self.resolve("functions", name))
             # Kept, so that validators and the examples' results are made once.
             self._packs[name] = pack.named(name)
         return self._packs[name]
 
-    def needs_address(self, name: str) -> bool:
-        """Whether the pack is one to open, as in ``mcp:COMMAND``."""
+    def addressed_pack(self, name: str) -> AddressedPack | None:
+        """What opens packs of this name, as in ``mcp:COMMAND``; None if it is a pack itself."""
+        from callsmith.functions import AddressedPack
+
         target = self.resolve("functions", name)
-        return inspect.isroutine(target) or inspect.isclass(target)
+        return target if isinstance(target, AddressedPack) else None
 
     def opened_pack(self, ref: str) -> Mapping[str, Function]:
         """The functions of a pack that ``NAME:ADDRESS`` opens, by their bare names.
@@ -146,12 +149,14 @@ class Registry:
         It stays open for `keeping_packs_open`, and outside of that for the whole program.
         """
         name, _, address = ref.partition(":")
-        if not self.needs_address(name):
-            raise PluginError(f"function pack {name!r} has no addresses: write {name}.NAME")
+        addressed = self.addressed_pack(name)
+        if not addressed:
+            raise PluginError(f"{name} is opened by no address: write {name}.NAME or {name}.*")
 
         def open_pack() -> FunctionPack:
-            opened = self._make("functions", name, self.resolve("functions", name), {}, address)
-            return _checked_pack(repr(ref), opened)
+            return _checked_pack(
+                repr(ref), self._make("functions", name, addressed.open, {}, address)
+            )
 
         return self._open.get(ref, name, open_pack)
 

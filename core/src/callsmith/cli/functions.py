@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import click
 from rich.markup import escape
 
 from callsmith.cli.common import console, errors, json_option, print_json, say_next, table
 from callsmith.errors import CallsmithError
-from callsmith.functions import Function
+from callsmith.functions import AddressedPack, Function
 from callsmith.plugins import Registry, load_registry
 
 
@@ -23,14 +25,18 @@ def functions_command(names: tuple[str, ...], as_json: bool) -> None:
       callsmith functions 'mcp:python server.py'
     """
     registry = load_registry()
-    opened: list[str] = []
+    addressed: dict[str, AddressedPack] = {}
     if names:
         with registry.keeping_packs_open():
             chosen = list(registry.functions(names).values())
     else:
-        packs = {pack: _whole(registry, pack) for pack in registry.names("functions")}
-        chosen = [function for functions in packs.values() for function in functions or ()]
-        opened = [pack for pack, functions in packs.items() if functions is None]
+        chosen = []
+        for name in registry.names("functions"):
+            pack = _whole(registry, name)
+            if isinstance(pack, AddressedPack):
+                addressed[name] = pack
+            else:
+                chosen += pack
     if as_json:
         print_json(
             [
@@ -57,19 +63,19 @@ def functions_command(names: tuple[str, ...], as_json: bool) -> None:
                 escape(function.description.splitlines()[0]),
             )
         console.print(shown)
-        for pack in opened:
-            console.print(f"[cyan]{pack}:ADDRESS[/]  whatever is found at the address")
+        for name, opener in addressed.items():
+            console.print(f"[cyan]{name}:ADDRESS[/]  {escape(opener.description)}")
         if chosen:
             say_next(f"callsmith functions {chosen[0].qualified_name}", "shows how one is used")
 
 
-def _whole(registry: Registry, pack: str) -> list[Function] | None:
-    """A pack's functions, None if they depend on an address.
+def _whole(registry: Registry, name: str) -> Sequence[Function] | AddressedPack:
+    """A pack's functions, or what opens it.
 
     A pack that can't be had is said, and keeps no other from being listed.
     """
     try:
-        return None if registry.needs_address(pack) else list(registry.pack(pack).values())
+        return registry.addressed_pack(name) or list(registry.pack(name).values())
     except CallsmithError as error:
         errors.print(f"[bold red]broken:[/] {escape(str(error))}")
         return []
