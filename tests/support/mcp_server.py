@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 
 from mcp.server.mcpserver import Image, MCPServer
+from mcp.server.mcpserver.exceptions import ToolError
 
 server = MCPServer("tests")
 calls = 0
@@ -32,7 +33,7 @@ def shout(text: str, times: int = 1) -> list[str]:
 def divide(a: float, b: float) -> float:
     """Divide a by b."""
     if b == 0:
-        raise ValueError("nothing can be divided\nby zero")
+        raise ToolError("nothing can be divided\nby zero")
     return a / b
 
 

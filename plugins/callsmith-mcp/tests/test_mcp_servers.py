@@ -11,6 +11,8 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
+from importlib import metadata
 from pathlib import Path
 
 import mcp_server
@@ -21,19 +23,25 @@ from click.testing import CliRunner
 from callsmith.calls import run_call
 from callsmith.chain import JSON, Call, Result
 from callsmith.cli import callsmith
+from callsmith.discovery import discover
 from callsmith.errors import PluginError, Unavailable
 from callsmith.functions import Context, Function, functions_hash
 from callsmith.isolation import Workers
-from callsmith.plugins import load_registry
-from callsmith.workspace import Workspace
+from callsmith.plugins import Registry
 from callsmith_mcp import connection
+from callsmith_mcp.pack import schema_fault
 
 STDIO = f"mcp:{shlex.join([sys.executable, mcp_server.__file__])}"
 
 
+def new_registry() -> Registry:
+    """One that shares no open pack with the others."""
+    return Registry(discover(metadata.distributions(), "0.1.0"))
+
+
 @pytest.fixture(scope="module")
 def functions() -> Iterator[dict[str, Function]]:
-    registry = load_registry()
+    registry = new_registry()
     with registry.keeping_packs_open():
         yield registry.functions([STDIO])
 
@@ -44,7 +52,7 @@ def server() -> Iterator[Background]:
         yield background
 
 
-def call(functions: dict[str, Function], name: str, **arguments: JSON) -> Result:
+def call(functions: dict[str, Function], name: str, /, **arguments: JSON) -> Result:
     return calls(functions, (name, arguments))[0]
 
 
@@ -130,7 +138,7 @@ def test_a_call_that_is_too_slow_is_stopped_and_the_server_stays(
 def test_a_server_sees_no_variable_but_those_it_is_given(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MY_SECRET", "s3cret")
     monkeypatch.setenv("OPENAI_API_KEY", "s3cret")
-    registry = load_registry()
+    registry = new_registry()
     address = STDIO.removeprefix("mcp:")
     with registry.keeping_packs_open():
         functions = registry.functions([f"mcp:GIVEN=$MY_SECRET {address}#variable"])
@@ -158,7 +166,7 @@ def test_only_the_call_that_kills_its_server_is_at_fault(functions: dict[str, Fu
 
 
 def test_http_servers_that_are_restarted_are_reached_again(server: Background) -> None:
-    registry = load_registry()
+    registry = new_registry()
     with registry.keeping_packs_open():
         functions = registry.functions([f"mcp:{server.root}/mcp#add,process"])
         assert list(functions) == ["add", "process"]
@@ -173,7 +181,7 @@ def test_a_server_that_stays_away_is_nobodys_mistake(
     server: Background, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(connection, "PAUSES", (0.01, 0.01))
-    registry = load_registry()
+    registry = new_registry()
     with registry.keeping_packs_open():
         functions = registry.functions([f"mcp:{server.root}/mcp"])
         server.kill()
@@ -182,7 +190,7 @@ def test_a_server_that_stays_away_is_nobodys_mistake(
 
 
 def test_it_is_closed_with_the_last_that_uses_it() -> None:
-    registry = load_registry()
+    registry = new_registry()
     with registry.keeping_packs_open():
         with registry.keeping_packs_open():
             pid = call(registry.functions([STDIO]), "process", child=False).value
@@ -222,27 +230,35 @@ asyncio.run(functions["sleep"].target(seconds=600))
 )
 def test_a_server_that_cannot_be_had_is_one_sentence(ref: str, message: str) -> None:
     with pytest.raises(PluginError, match=message):
-        load_registry().functions([ref])
+        new_registry().functions([ref])
 
 
-@pytest.mark.parametrize(
-    ("schema", "message"),
-    [
-        ({"type": "object", "properties": {"a": {"type": "nonsense"}}}, "is not valid"),
-        ({"type": "object", "properties": {"a": {"pattern": "("}}}, "is not valid"),
-        ({"type": "object", "properties": {"a": {"$ref": "#/$defs/A"}}}, "refers to '#/"),
-        ({"type": "object", "properties": {"a": {"$ref": "http://a.b/c"}}}, "refers to 'http:"),
-    ],
-)
-def test_a_tool_that_no_call_can_be_held_against_is_refused_by_name(
-    schema: dict[str, JSON], message: str, tmp_path: Path
-) -> None:
-    ref = raw_server(tmp_path, {"good": {"type": "object"}, "bad": schema})
-    registry = load_registry()
-    with pytest.raises(PluginError, match=f"the tool bad of .* {message}"):
+def test_a_tool_that_no_call_can_be_held_against_is_refused_by_name(tmp_path: Path) -> None:
+    bad: JSON = {"type": "object", "properties": {"a": {"type": "nonsense"}}}
+    ref = raw_server(tmp_path, {"good": {"type": "object"}, "bad": bad})
+    registry = new_registry()
+    with pytest.raises(PluginError, match=r"the tool bad of .* its schema is not valid"):
         registry.functions([ref])
     with registry.keeping_packs_open():
         assert list(registry.functions([f"{ref}#good"])) == ["good"]
+
+
+@pytest.mark.parametrize(
+    ("schema", "fault"),
+    [
+        ({"properties": {"a": {"pattern": "("}}}, "is not valid"),
+        ({"properties": {"a": {"items": [{}]}}}, "is not valid"),
+        ({"properties": {"a": {"$ref": "#/$defs/A"}}}, "refers to '#/$defs/A'"),
+        ({"properties": {"a": {"$ref": "http://a.b/c"}}}, "refers to 'http://a.b/c'"),
+        ({"type": "array"}, "is not one of an object"),
+        ({"$schema": "http://json-schema.org/draft-07/schema#", "type": "object"}, ""),
+        ({"$id": "http://a.b/c", "$ref": "#/$defs/A", "$defs": {"A": True}}, ""),
+        ({"properties": {"a": {"$ref": "#/definitions/A"}}, "definitions": {"A": {}}}, ""),
+        ({"properties": {"$ref": {"type": "string"}}}, ""),
+    ],
+)
+def test_schemas_are_looked_at_and_nothing_is_fetched(schema: dict[str, JSON], fault: str) -> None:
+    assert schema_fault(schema).startswith(fault) if fault else schema_fault(schema) == ""
 
 
 def test_schemas_of_any_shape_are_shown(tmp_path: Path) -> None:
@@ -256,7 +272,7 @@ def test_schemas_of_any_shape_are_shown(tmp_path: Path) -> None:
             "list": {"type": "array", "items": {"$ref": "#/$defs/list"}},
         },
     }
-    registry = load_registry()
+    registry = new_registry()
     with registry.keeping_packs_open():
         function = registry.functions([raw_server(tmp_path, {"t.a": schema})])["t_a"]
     assert function.parameters == schema
@@ -266,27 +282,23 @@ def test_schemas_of_any_shape_are_shown(tmp_path: Path) -> None:
 def test_tools_of_one_name_are_refused_with_both_their_names(
     tmp_path: Path, server: Background
 ) -> None:
-    registry = load_registry()
+    registry = new_registry()
     with registry.keeping_packs_open(), pytest.raises(PluginError, match="would both be add"):
         registry.functions([f"{STDIO}#add", f"mcp:{server.root}/mcp#add"])
     twice = raw_server(tmp_path, {"a-b": {"type": "object"}, "a.b": {"type": "object"}})
-    with (
-        registry.keeping_packs_open(),
-        pytest.raises(PluginError, match="two functions called a_b"),
-    ):
+    with pytest.raises(PluginError, match="two functions called a_b"):
         registry.functions([twice])
 
 
-def test_the_schemas_belong_to_the_identity_and_the_address_does_not(tmp_path: Path) -> None:
-    registry = load_registry()
-    hashes = []
-    for folder, kind in [("a", "string"), ("b", "string"), ("c", "number")]:
-        (tmp_path / folder).mkdir()
-        schema: JSON = {"type": "object", "properties": {"x": {"type": kind}}}
-        with registry.keeping_packs_open():
-            ref = raw_server(tmp_path / folder, {"tool": schema})
-            hashes.append(functions_hash(registry.functions([ref]).values()))
-    assert hashes[0] == hashes[1] != hashes[2]
+def test_the_schemas_belong_to_the_identity_and_the_address_does_not(
+    functions: dict[str, Function], server: Background
+) -> None:
+    registry = new_registry()
+    with registry.keeping_packs_open():
+        served = registry.functions([f"mcp:{server.root}/mcp"])
+        assert functions_hash(served.values()) == functions_hash(functions.values())
+    other = replace(served["add"], parameters={"type": "object"})
+    assert functions_hash([*served.values(), other]) != functions_hash(functions.values())
 
 
 def test_ask_solves_with_an_mcp_servers_tools(
@@ -308,7 +320,6 @@ def test_ask_solves_with_an_mcp_servers_tools(
     assert chain["answer"] == 42
     assert chain["steps"][0]["results"][0]["value"] == 42
     assert chain["setup"]["plugins"]["callsmith-mcp"]
-    assert not Workspace(tmp_path).registry._open._open
 
 
 def raw_server(folder: Path, tools: dict[str, JSON]) -> str:

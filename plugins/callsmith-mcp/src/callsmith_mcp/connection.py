@@ -19,6 +19,7 @@ from pathlib import Path
 from threading import Thread
 from typing import IO, Any, TypeVar
 
+import anyio
 import httpx2
 from mcp import Client, MCPError, StdioServerParameters, stdio_client
 from mcp.client.streamable_http import streamable_http_client
@@ -63,14 +64,14 @@ class Connection:
         """What the server offers. Raises PluginError if it can't be had."""
         return self._submit(self._list_tools()).result()
 
-    async def call(self, tool: str, arguments: Mapping[str, JSON]) -> CallToolResult:
-        """What the tool gives, errors of its own among it.
+    async def call(self, tool: str, arguments: Mapping[str, JSON], name: str) -> CallToolResult:
+        """What the tool gives, errors of its own among it. The model knows it by ``name``.
 
         A call that loses the connection is made once more, with no other beside it. Raises
         FunctionFault if that is lost too, for a call that takes too long, and for one that the
         server refuses; Unavailable if the server can't be reached any more.
         """
-        return await asyncio.wrap_future(self._submit(self._call(tool, dict(arguments))))
+        return await asyncio.wrap_future(self._submit(self._call(tool, dict(arguments), name)))
 
     def close(self) -> None:
         """End the session, and the server if it was started here."""
@@ -99,7 +100,7 @@ class Connection:
                 else f"MCP server {self._address.label} does not list its tools: {_words(error)}"
             ) from error
 
-    async def _call(self, tool: str, arguments: dict[str, Any]) -> CallToolResult:
+    async def _call(self, tool: str, arguments: dict[str, Any], name: str) -> CallToolResult:
         for alone in (False, True):
             async with self._turns.take(alone):
                 session, client = await self._connected()
@@ -109,12 +110,14 @@ class Connection:
                     )
                 except MCPError as error:
                     if error.code == REQUEST_TIMEOUT:
-                        slow = f"{tool} took longer than {CALL_SECONDS:g} s and was stopped"
+                        slow = f"{name} took longer than {CALL_SECONDS:g} s and was stopped"
                         raise FunctionFault("timeout", slow) from error
                     if error.code != CONNECTION_CLOSED and error.message not in STAND_INS:
-                        raise FunctionFault("function_error", f"{tool}: {_words(error)}") from error
+                        raise FunctionFault("function_error", f"{name}: {_words(error)}") from error
+                except (httpx2.HTTPError, anyio.ClosedResourceError, anyio.BrokenResourceError):
+                    pass
                 await self._let_go(session)
-        raise FunctionFault("crash", f"{tool} crashed its server")
+        raise FunctionFault("crash", f"{name} crashed its server")
 
     async def _connected(self) -> tuple[_Session, Client]:
         async with self._starting:
@@ -130,8 +133,10 @@ class Connection:
             try:
                 await session.start()
                 return session
-            except Unavailable as error:
+            except BaseException as error:
                 await session.stop()
+                if not isinstance(error, Unavailable):
+                    raise
                 why = error
         raise Unavailable(f"{why}; it was there before: see to it, and start again") from why
 

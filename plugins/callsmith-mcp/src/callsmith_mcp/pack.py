@@ -52,23 +52,25 @@ def _chosen(tools: list[Tool], where: Address) -> Iterator[Tool]:
 def _function(tool: Tool, where: Address, connection: Connection) -> Function:
     from callsmith_mcp.connection import CALL_SECONDS
 
-    wrong = _schema_fault(tool.input_schema)
+    wrong = schema_fault(tool.input_schema)
     if wrong:
         raise PluginError(
             f"the tool {tool.name} of MCP server {where.label} can't be offered: its schema "
             f"{wrong}; name the others, as in '#TOOL,TOOL' at the end"
         )
 
+    name = function_name(tool.name)
+
     async def target(**arguments: Any) -> Any:
         from callsmith_mcp.results import read_content, read_result
 
-        result = await connection.call(tool.name, arguments)
+        result = await connection.call(tool.name, arguments, name)
         if result.is_error:
             raise RuntimeError(read_content(result) or "the tool failed and does not say why")
         return read_result(result, tool)
 
     return Function(
-        name=function_name(tool.name),
+        name=name,
         description=tool.description or tool.title or f"The tool {tool.name}.",
         parameters=tool.input_schema,
         target=target,
@@ -83,7 +85,7 @@ def function_name(tool: str) -> str:
     return name if re.match(r"[^\W\d]", name) else f"_{name[:63]}"
 
 
-def _schema_fault(schema: Mapping[str, Any]) -> str:
+def schema_fault(schema: Mapping[str, Any]) -> str:
     """Why a call can't be held against the schema; empty if it can. Nothing is fetched."""
     from jsonschema import Draft202012Validator
     from jsonschema.exceptions import SchemaError
