@@ -54,7 +54,7 @@ HOMES: Mapping[Kind, Mapping[str, str]] = {
     },
     "trainers": {"dpo": "callsmith-dpo", "sft": "callsmith-dpo"},
     "executors": {"ray": "callsmith-ray"},
-    "commands": {"report": "callsmith-report"},
+    "commands": {"export-model": "callsmith-transformers", "report": "callsmith-report"},
     "recipes": {"tiny": "callsmith-tiny", "tiny-logic": "callsmith-tiny"},
 }
 """Where the names of our own plugins come from, for those who have yet to install them."""
