@@ -87,7 +87,8 @@ def test_a_pack_is_there_while_it_is_installed(
     def there() -> tuple[set[str], set[str], set[str]]:
         report = environment.json("plugins")
         assert (report["broken"], report["clashes"]) == ([], [])
-        packs = {function["name"].partition(".")[0] for function in environment.json("functions")}
+        names = [function["name"] for function in environment.json("functions")]
+        packs = {name.partition(".")[0] for name in names}
         tasks = {task["name"] for task in environment.json("tasks")}
         return {plugin["distribution"] for plugin in report["plugins"]}, packs, tasks
 
@@ -105,9 +106,7 @@ def test_a_pack_is_there_while_it_is_installed(
     }.items():
         refused = environment.callsmith(*words)
         assert refused.returncode == 2
-        assert f"install it with: pip install {missing}\n" in " ".join(
-            refused.stderr.split(" ")
-        ).replace("\n\n", "\n"), refused.stderr
+        assert refused.stderr.endswith(f" here: install it with: pip install {missing}\n")
         assert "Traceback" not in refused.stderr
 
     environment.pip(*install, str(wheels["callsmith-math"]))
@@ -133,8 +132,6 @@ def test_all_distributions_work_from_their_wheels(
     report = json.loads(checked.stdout)
     assert {plugin["distribution"] for plugin in report["plugins"]} == set(NAMES)
     assert (report["broken"], report["clashes"]) == ([], [])
-    asked = ["ask", "-t", "wordproblems", "--problem", "0", "-m", "tiny:teacher"]
-    assert environment.json(*asked)["stop"] == "answer"
 
 
 def test_every_name_that_our_plugins_provide_has_a_home() -> None:
@@ -172,9 +169,10 @@ def test_a_readme_stands_alone_on_a_package_index(project: Path) -> None:
     readme = (project / "README.md").read_text(encoding="utf-8")
     assert readme.startswith(f"# {name}\n")
     assert len(readme) > 600
-    assert "teach" in readme.lower()  # what callsmith is
+    words = " ".join(readme.split())
+    assert "eaches small language models to solve" in words, "what is callsmith?"
     assert re.search(rf"pip install [^\n]*\b{name}\b", readme)
-    assert re.search(r"^```", readme, re.MULTILINE)
+    assert re.search(r"^\$? ?callsmith \w", readme, re.MULTILINE), "there is no example"
     for target in re.findall(r"\]\(([^)]+)\)", readme):
         assert re.match(r"https?://|#", target), f"{target} leads nowhere on a package index"
 
