@@ -34,7 +34,7 @@ bench-learning: dev
 	@for command in $(LEARNING); do echo "== $$command"; $(BIN)/python $$command || exit 1; done
 
 dist: $(VENV)/.releasing
-	$(BIN)/python tools/releasing.py dist
+	$(BIN)/python tools/releasing.py
 	$(BIN)/twine check --strict dist/*
 
 clean:

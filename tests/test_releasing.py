@@ -9,11 +9,13 @@ import subprocess
 import sys
 import sysconfig
 import venv
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
 import pytest
 import releasing
+import yaml
 from packaging.requirements import Requirement
 
 from callsmith.discovery import canonical
@@ -195,3 +197,31 @@ def test_archives_are_looked_into(tmp_path: Path, wheels: dict[str, Path]) -> No
     wrong = "\n".join(releasing.faults(math, sdist, wheels["callsmith-report"]))
     assert "the wheel lacks callsmith_math/" in wrong
     assert "the source archive lacks src/callsmith_math/" in wrong
+
+
+@pytest.mark.parametrize("name", ["test", "release"])
+def test_workflows_run_what_there_is(name: str) -> None:
+    text = (releasing.ROOT / f".github/workflows/{name}.yml").read_text(encoding="utf-8")
+    jobs = yaml.safe_load(text)["jobs"]
+    for job in jobs.values():
+        needs = job.get("needs", [])
+        assert set([needs] if isinstance(needs, str) else needs) <= set(jobs)
+    makefile = (releasing.ROOT / "Makefile").read_text(encoding="utf-8")
+    targets = re.findall(r"make (\w+)", text)
+    assert targets
+    for target in targets:
+        assert re.search(rf"^{target}:", makefile, re.MULTILINE)
+    for script in re.findall(r"tools/\w+\.py", text):
+        assert (releasing.ROOT / script).is_file()
+
+
+def test_each_distribution_is_published_by_its_own_name() -> None:
+    listed = subprocess.run(
+        [sys.executable, releasing.__file__, "--list"], capture_output=True, text=True, check=True
+    )
+    assert json.loads(listed.stdout) == NAMES
+    # The pattern by which the workflow tells the core's archives from its plugins'.
+    patterns = [f"{name.replace('-', '_')}-[0-9]*" for name in NAMES]
+    for name in NAMES:
+        archive = f"{name.replace('-', '_')}-0.1.0.tar.gz"
+        assert sum(fnmatch(archive, pattern) for pattern in patterns) == 1

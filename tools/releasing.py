@@ -1,11 +1,12 @@
-"""Builds every distribution and looks into what came of it: ``python tools/releasing.py [FOLDER]``.
+"""Builds every distribution and looks into what came of it: ``python tools/releasing.py``.
 
-Wheels and source archives go to ``dist/`` unless told otherwise. What a package index thinks of
-them is for ``twine check --strict``; ``make dist`` runs both.
+Wheels and source archives go to ``dist/``. What a package index thinks of them is for ``twine
+check --strict``; ``make dist`` runs both. With ``--list`` it prints the distributions' names.
 """
 
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
 import sys
@@ -95,7 +96,10 @@ def core_specifier() -> str:
 
 
 def main() -> None:
-    folder = Path(sys.argv[1] if len(sys.argv) > 1 else ROOT / "dist")
+    if sys.argv[1:] == ["--list"]:
+        print(json.dumps([read_project(project)["name"] for project in projects()]))
+        return
+    folder = ROOT / "dist"
     shutil.rmtree(folder, ignore_errors=True)
     wrong = []
     for project in projects():
