@@ -60,7 +60,8 @@ def example(hook: Callable[..., Any]) -> str:
         returns, body = "None", "..."
     given = ", ".join(str(p) for p in inspect.signature(hook).parameters.values())
     given = given.replace("'", "")
-    return f"```python\n@hookimpl\ndef {name}({given}) -> {returns}:\n    {body}\n```"
+    line = f" {body}" if body == "..." else f"\n    {body}"
+    return f"```python\n@hookimpl\ndef {name}({given}) -> {returns}:{line}\n```"
 
 
 def shape(kind: type) -> str:
@@ -71,7 +72,7 @@ def shape(kind: type) -> str:
 def members(kind: type) -> Iterator[str]:
     given = [f.name for f in fields(kind)] if is_dataclass(kind) else list(kind.__annotations__)
     for name in given:
-        yield f"    {name}: {kind.__annotations__[name]}"
+        yield f"    {name}: {kind.__annotations__[name]}".replace("'", '"')
     for name, member in vars(kind).items():
         if name.startswith("_") or name in given:
             continue
