@@ -39,6 +39,15 @@ def new_registry() -> Registry:
     return Registry(discover(metadata.distributions(), "0.1.0"))
 
 
+@pytest.fixture(scope="module", autouse=True)
+def patience() -> Iterator[None]:
+    """A busy machine is no failure."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(connection, "START_SECONDS", 600.0)
+        patch.setattr(connection, "CALL_SECONDS", 600.0)
+        yield
+
+
 @pytest.fixture(scope="module")
 def functions() -> Iterator[dict[str, Function]]:
     registry = new_registry()
