@@ -8,7 +8,7 @@ PROJECTS := $(wildcard core/pyproject.toml plugins/*/pyproject.toml)
 export HF_HUB_OFFLINE := 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: install dev demo test lint bench bench-learning clean
+.PHONY: install dev demo test lint bench bench-learning dist clean
 
 install: $(VENV)/.installed
 
@@ -33,6 +33,10 @@ bench: dev
 bench-learning: dev
 	@for command in $(LEARNING); do echo "== $$command"; $(BIN)/python $$command || exit 1; done
 
+dist: $(VENV)/.releasing
+	$(BIN)/python .ci/releasing.py
+	$(BIN)/twine check --strict dist/*
+
 clean:
 	rm -rf $(VENV) dist .callsmith
 
@@ -48,4 +52,9 @@ $(VENV)/.installed: constraints.txt $(PROJECTS)
 $(VENV)/.developing: $(VENV)/.installed pyproject.toml
 	$(BIN)/pip install -q -c constraints.txt $$($(BIN)/python -c 'import tomllib; \
 	  print(*tomllib.load(open("pyproject.toml", "rb"))["dependency-groups"]["dev"])')
+	@touch $@
+
+$(VENV)/.releasing: $(VENV)/.developing
+	$(BIN)/pip install -q -c constraints.txt $$($(BIN)/python -c 'import tomllib; \
+	  print(*tomllib.load(open("pyproject.toml", "rb"))["dependency-groups"]["release"])')
 	@touch $@

@@ -459,7 +459,6 @@ def test_a_recipe_is_refused_before_anything_runs(run: Run) -> None:
     ("line", "sentence"),
     [
         ("teech", "there is no command 'teech'; did you mean teach?"),
-        ("mcp", "there is no command 'mcp' here: install it with: pip install callsmith-mcp"),
         ("teach -t doublin -m toy:right", "there is no task 'doublin'; did you mean doubling?"),
         ("teach -t gone -m toy:right", "install it with: pip install callsmith-away"),
         ("teach -t doubling -m tyo:right", "there is no backend 'tyo'; did you mean toy"),

@@ -14,7 +14,14 @@ if TYPE_CHECKING:
     from callsmith.configs import RolloutConfig, TrainConfig
     from callsmith.errors import CallsmithError
     from callsmith.evaluation import compare
-    from callsmith.functions import Context, Example, Function, FunctionPack, function
+    from callsmith.functions import (
+        AddressedPack,
+        Context,
+        Example,
+        Function,
+        FunctionPack,
+        function,
+    )
     from callsmith.jsonl import JsonlTask
     from callsmith.pairs import PairConfig
     from callsmith.tasks import BaseTask, Task
@@ -27,7 +34,14 @@ _MODULES = {
     "chain": ("Call", "Chain", "PreferencePair", "Problem", "Result", "Step", "Verdict"),
     "errors": ("CallsmithError",),
     "evaluation": ("compare",),
-    "functions": ("Context", "Example", "Function", "FunctionPack", "function"),
+    "functions": (
+        "AddressedPack",
+        "Context",
+        "Example",
+        "Function",
+        "FunctionPack",
+        "function",
+    ),
     "pairs": ("PairConfig",),
     "jsonl": ("JsonlTask",),
     "tasks": ("BaseTask", "Task"),
@@ -37,6 +51,7 @@ _MODULES = {
 _HOMES = {name: module for module, names in _MODULES.items() for name in names}
 
 __all__ = [
+    "AddressedPack",
     "BaseTask",
     "Call",
     "CallsmithError",

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from callsmith.annotations import BadArgument
 from callsmith.chain import JSON, Call, Fault, FaultKind, Result
-from callsmith.errors import describe
+from callsmith.errors import Unavailable, describe
 from callsmith.functions import Context, Function, render_value
 from callsmith.values import plain
 
@@ -40,7 +40,8 @@ async def run_call(
 ) -> Result:
     """Run one call to its Result. A model's mistake, or a function's, comes back as a Fault.
 
-    ``context.state`` is replaced by what the function left there, unless it failed.
+    ``context.state`` is replaced by what the function left there, unless it failed. A server that
+    is away is nobody's mistake: raises Unavailable where a function in the loop does.
     """
     started = time.perf_counter()
     chosen = functions.get(call.name)
@@ -72,8 +73,11 @@ async def _execute(
     try:
         value = function.invoke(arguments, own)
         if inspect.isawaitable(value):
-            async with asyncio.timeout(function.timeout) as limit:
+            seconds = None if function.keeps_time else function.timeout
+            async with asyncio.timeout(seconds) as limit:
                 value = await value
+    except (FunctionFault, Unavailable):
+        raise
     except BadArgument as error:
         message = f"{function.name}'s {error}. Usage: {function.signature}"
         raise FunctionFault("bad_arguments", message) from error

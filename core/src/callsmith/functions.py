@@ -71,7 +71,8 @@ class Function:
 
     ``pack`` is the name of its function pack, ``parameters`` the JSON Schema of its arguments,
     ``timeout`` seconds, ``memory_mb`` MiB (Linux only), ``source`` a hash of the plain file that it
-    comes from, if it does.
+    comes from, if it does. One that ``keeps_time`` is async and holds itself to its limit, since
+    the time for which its server is away does not count.
     """
 
     name: str
@@ -89,6 +90,7 @@ class Function:
     result_adapter: Any = field(default=None, repr=False)
     pack: str = ""
     source: str = ""
+    keeps_time: bool = False
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         return self.target(*args, **kwargs)
@@ -113,16 +115,18 @@ class Function:
         """
         if not self.parameters.keys() <= SEPARABLE:
             return {}
-        return {name: self.validator.evolve(schema=s) for name, s in self.properties.items()}
+        properties = self.parameters.get("properties", {})
+        return {name: self.validator.evolve(schema=s) for name, s in properties.items()}
 
     @cached_property
     def is_async(self) -> bool:
         return inspect.iscoroutinefunction(self.target)
 
-    @property
+    @cached_property
     def properties(self) -> Mapping[str, Any]:
         properties: Mapping[str, Any] = self.parameters.get("properties", {})
-        return properties
+        # True and False are schemas as well.
+        return {k: v if isinstance(v, Mapping) else {} for k, v in properties.items()}
 
     @property
     def required(self) -> Sequence[str]:
@@ -240,11 +244,13 @@ class Function:
 class FunctionPack:
     """The functions that one plugin provides under one name.
 
-    Plain typed functions, LangChain tools and whole toolkits may be among them.
+    Plain typed functions, LangChain tools and whole toolkits may be among them. ``close`` lets go
+    of what a pack that was opened by an address holds.
     """
 
     description: str
     functions: Sequence[Callable[..., Any] | BaseTool | BaseToolkit]
+    close: Callable[[], None] = field(default=lambda: None, compare=False)
 
     def named(self, name: str) -> dict[str, Function]:
         """The functions by name, each knowing that it belongs to pack ``name``.
@@ -274,6 +280,17 @@ def as_functions(part: object) -> list[Function]:
         name = type(part).__name__
         raise PluginError(f"the toolkit {name} gives no tools: {describe(error)}") from error
     return [as_function(tool) for tool in tools]
+
+
+@dataclass(frozen=True)
+class AddressedPack:
+    """Function packs that an address opens: ``-f NAME:ADDRESS`` takes all of ``open(ADDRESS)``.
+
+    ``description`` says what addresses there are. ``open`` may raise PluginError.
+    """
+
+    description: str
+    open: Callable[[str], FunctionPack]
 
 
 def as_function(part: object) -> Function:

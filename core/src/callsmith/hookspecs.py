@@ -31,7 +31,11 @@ Targets: TypeAlias = dict[str, str]
 
 @hookspec
 def callsmith_functions() -> Targets:
-    """Function packs: the pack's name to a `FunctionPack`, or to a LangChain toolkit."""
+    """Function packs: the pack's name to a `FunctionPack`, a LangChain toolkit or `AddressedPack`.
+
+    The last opens one for what follows the colon in ``-f NAME:ADDRESS``; the pack's ``close`` is
+    called when the last run that uses it has ended.
+    """
 
 
 @hookspec

@@ -9,9 +9,10 @@ from __future__ import annotations
 import inspect
 import logging
 import os
+import re
 import sys
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import redirect_stdout
+from contextlib import AbstractContextManager, redirect_stdout
 from functools import cache
 from importlib import import_module, metadata
 from typing import TYPE_CHECKING, Any
@@ -19,12 +20,13 @@ from typing import TYPE_CHECKING, Any
 from callsmith import __version__
 from callsmith.discovery import Found, Kind, Plugin, canonical, discover, reason
 from callsmith.errors import CallsmithError, DataError, PluginError
+from callsmith.packs import OpenPacks
 
 if TYPE_CHECKING:
     from callsmith.backends import Backend
     from callsmith.chain import JSON, Chain
     from callsmith.executors import Executor
-    from callsmith.functions import Function
+    from callsmith.functions import AddressedPack, Function, FunctionPack
     from callsmith.tasks import FunctionRef, Task
     from callsmith.training import Trainer
 
@@ -41,7 +43,7 @@ WORDS: Mapping[Kind, str] = {
 }
 
 HOMES: Mapping[Kind, Mapping[str, str]] = {
-    "functions": {"math": "callsmith-math", "logic": "callsmith-logic"},
+    "functions": {"math": "callsmith-math", "logic": "callsmith-logic", "mcp": "callsmith-mcp"},
     "tasks": dict.fromkeys(("gsm8k", "wordproblems"), "callsmith-math")
     | dict.fromkeys(("deduction", "folio", "prontoqa", "proofwriter"), "callsmith-logic"),
     "backends": {
@@ -53,7 +55,7 @@ HOMES: Mapping[Kind, Mapping[str, str]] = {
     },
     "trainers": {"dpo": "callsmith-dpo", "sft": "callsmith-dpo"},
     "executors": {"ray": "callsmith-ray"},
-    "commands": {"mcp": "callsmith-mcp", "report": "callsmith-report"},
+    "commands": {"export-model": "callsmith-transformers", "report": "callsmith-report"},
     "recipes": {"tiny": "callsmith-tiny", "tiny-logic": "callsmith-tiny"},
 }
 """Where the names of our own plugins come from, for those who have yet to install them."""
@@ -81,7 +83,8 @@ class Registry:
             for key, plugins in claims.items()
             if len(plugins) > 1
         }
-        self._packs: dict[str, dict[str, Function]] = {}
+        self._packs: dict[str, Mapping[str, Function]] = {}
+        self._open = OpenPacks()
 
     @property
     def clashes(self) -> list[str]:
@@ -123,35 +126,61 @@ class Registry:
         except BaseException as error:
             raise _unusable(plugin, kind, name, error) from error
 
-    def pack(self, name: str) -> dict[str, Function]:
+    def pack(self, name: str) -> Mapping[str, Function]:
         """The functions of a pack by their bare names."""
         if name not in self._packs:
-            from callsmith.functions import FunctionPack
-
-            pack = self.resolve("functions", name)
-            if hasattr(pack, "get_tools"):
-                pack = FunctionPack(type(pack).__name__, [pack])
-            if not isinstance(pack, FunctionPack):
-                raise PluginError(
-                    f"function pack {name!r} is a {type(pack).__name__}: {pack!r:.80}"
-                )
+            addressed = self.addressed_pack(name)
+            if addressed:
+                raise PluginError(f"{name} is written {name}:ADDRESS: {addressed.description}")
+            pack = _checked_pack(repr(name), self.resolve("functions", name))
             # Kept, so that validators and the examples' results are made once.
             self._packs[name] = pack.named(name)
         return self._packs[name]
 
+    def addressed_pack(self, name: str) -> AddressedPack | None:
+        """What opens packs of this name, as in ``mcp:COMMAND``; None if it is a pack itself."""
+        from callsmith.functions import AddressedPack
+
+        target = self.resolve("functions", name)
+        return target if isinstance(target, AddressedPack) else None
+
+    def opened_pack(self, ref: str) -> Mapping[str, Function]:
+        """The functions of a pack that ``NAME:ADDRESS`` opens, by their bare names.
+
+        It stays open for `keeping_packs_open`, and outside of that for the whole program.
+        """
+        name, _, address = ref.partition(":")
+        addressed = self.addressed_pack(name)
+        if not addressed:
+            raise PluginError(f"{name} is opened by no address: write {name}.NAME or {name}.*")
+
+        def open_pack() -> FunctionPack:
+            return _checked_pack(
+                repr(ref), self._make("functions", name, addressed.open, {}, address)
+            )
+
+        return self._open.get(ref, name, open_pack)
+
+    def keeping_packs_open(self) -> AbstractContextManager[None]:
+        """For the length of a run: the last one that leaves closes what was opened."""
+        return self._open.kept()
+
     def functions(self, refs: Iterable[FunctionRef]) -> dict[str, Function]:
         """The functions that ``math.add``, ``math``, ``my.py`` or Functions stand for, by name.
 
-        Raises PluginError if two different ones would go by one name.
+        ``mcp:COMMAND`` stands for all of a pack that is opened by this address. Raises PluginError
+        if two different ones would go by one name.
         """
         chosen: dict[str, Function] = {}
+        sources: dict[str, FunctionRef] = {}
         for ref in refs:
             for function in self._referred(ref):
                 other = chosen.setdefault(function.name, function)
+                source = sources.setdefault(function.name, ref)
                 if other.target is not function.target:
                     raise PluginError(
-                        f"{other.qualified_name} and {function.qualified_name} would both be "
-                        f"{function.name} to the model: leave one out, or rename yours with "
+                        f"{_told_apart(other, source)} and {_told_apart(function, ref)} would both "
+                        f"be {function.name} to the model: leave one out, or rename yours with "
                         "@function(name=...)"
                     )
         return chosen
@@ -208,6 +237,8 @@ class Registry:
 
         if not isinstance(ref, str):
             return as_functions(ref)
+        if re.match(r"[\w-]{2,}:", ref):
+            return self.opened_pack(ref).values()
         if ref.endswith(".py"):
             from callsmith.functionfiles import load_functions
 
@@ -270,6 +301,22 @@ def load_registry() -> Registry:
     """The registry of what is installed here; plugins named in CALLSMITH_DISABLE are left out."""
     disable = [name for name in os.environ.get("CALLSMITH_DISABLE", "").split(",") if name.strip()]
     return Registry(discover(metadata.distributions(), __version__, disable))
+
+
+def _told_apart(function: Function, ref: FunctionRef) -> str:
+    """Its qualified name; of an opened pack the address as well, since it may be open twice."""
+    opened = isinstance(ref, str) and ref.startswith(f"{function.pack}:")
+    return f"{function.qualified_name} of {ref!r}" if opened else function.qualified_name
+
+
+def _checked_pack(label: str, pack: Any) -> FunctionPack:
+    from callsmith.functions import FunctionPack
+
+    if hasattr(pack, "get_tools"):
+        pack = FunctionPack(type(pack).__name__, [pack])
+    if not isinstance(pack, FunctionPack):
+        raise PluginError(f"function pack {label} is a {type(pack).__name__}: {pack!r:.80}")
+    return pack
 
 
 def _owner(name: str, plugins: list[Plugin]) -> Plugin | None:

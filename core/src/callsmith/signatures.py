@@ -112,29 +112,45 @@ def read_returns(target: Callable[..., Any], label: str) -> tuple[str, Any]:
     return describe_type(schema, schema), None if plain_already else adapter
 
 
-def describe_type(schema: Mapping[str, Any], root: Mapping[str, Any], depth: int = 2) -> str:
+def describe_type(
+    schema: Mapping[str, Any] | bool, root: Mapping[str, Any], depth: int = 2, refs: int = 8
+) -> str:
     """A JSON Schema in a few words: ``number``, ``list of string``, ``'a' or 'b'``.
 
-    Objects within objects are shown ``depth`` deep: a type may hold itself.
+    Objects within objects are shown ``depth`` deep, and ``refs`` references are followed: a type
+    may hold itself.
     """
+    if not isinstance(schema, Mapping):
+        return "any"
     if "$ref" in schema:
-        return describe_type(root["$defs"][schema["$ref"].rpartition("/")[2]], root, depth)
+        found = _pointed_at(schema["$ref"], root)
+        return describe_type(found, root, depth, refs - 1) if refs else "any"
     if "enum" in schema or "const" in schema:
         values = schema.get("enum", [schema.get("const")])
         return " or ".join(repr(value) for value in values)
     if options := schema.get("anyOf") or schema.get("oneOf"):
-        return " or ".join(describe_type(option, root, depth) for option in options)
+        return " or ".join(describe_type(option, root, depth, refs) for option in options)
     kind = schema.get("type", "any")
     if "prefixItems" in schema:
-        parts = [describe_type(part, root, depth) for part in schema["prefixItems"]]
+        parts = [describe_type(part, root, depth, refs) for part in schema["prefixItems"]]
         return f"[{', '.join(parts)}]"
     if kind == "string" and "format" in schema:
         return f"string ({schema['format']})"
     if kind == "array":
-        return f"list of {describe_type(schema.get('items', {}), root, depth)}"
+        return f"list of {describe_type(schema.get('items', {}), root, depth, refs)}"
     if kind == "object" and depth and "properties" in schema:
         inner = (
-            f"{k}: {describe_type(v, root, depth - 1)}" for k, v in schema["properties"].items()
+            f"{k}: {describe_type(v, root, depth - 1, refs)}"
+            for k, v in schema["properties"].items()
         )
         return "{" + ", ".join(inner) + "}"
     return " or ".join(kind) if isinstance(kind, list) else str(kind)
+
+
+def _pointed_at(ref: str, root: Mapping[str, Any]) -> Mapping[str, Any] | bool:
+    """What ``#/$defs/Point`` is; anything, if it is not found by its path."""
+    found: Any = root
+    for part in ref.removeprefix("#").split("/")[1:]:
+        part = part.replace("~1", "/").replace("~0", "~")
+        found = found.get(part, {}) if isinstance(found, Mapping) else {}
+    return found if isinstance(found, Mapping | bool) and found is not root else {}

@@ -18,7 +18,7 @@ from callsmith.functions import Function
 from callsmith.verifiers import ExactVerifier, Verifier
 
 FunctionRef: TypeAlias = str | Function
-"""A qualified name (``math.add``), a whole pack (``math``), a file (``my.py``), or a Function."""
+"""A name (``math.add``), a pack (``math``, ``mcp:COMMAND``), a file (``my.py``), or a Function."""
 
 CONTROL = frozenset({"reasoning", "answer"})
 """Functions that steer a chain and compute nothing: what they give grounds no answer."""

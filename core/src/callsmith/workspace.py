@@ -193,7 +193,8 @@ class Workspace:
             finally:
                 await backend.close()
 
-        return run_to_end(work())
+        with self.registry.keeping_packs_open():
+            return run_to_end(work())
 
     def teach(
         self,
@@ -242,7 +243,8 @@ class Workspace:
             finally:
                 await maker.backend.close()
 
-        return run_to_end(work())
+        with self.registry.keeping_packs_open():
+            return run_to_end(work())
 
     def evaluate(
         self,
@@ -333,7 +335,8 @@ class Workspace:
             finally:
                 await backend.close()
 
-        shown, weights = run_to_end(prompt())
+        with self.registry.keeping_packs_open():
+            shown, weights = run_to_end(prompt())
         pairs, chains, facts = self._training_data(config, shown)
         settings = dict(config.config)
         if config.equal_steps_to:
@@ -462,9 +465,10 @@ def solve(
 ) -> Chain:
     """Let a model solve one problem with these functions, and return the chain.
 
-    ``model`` is ``scheme:name``; ``functions`` are qualified names, packs (``math.*``) or Function
-    objects, those of ``task`` if None; ``settings`` are those of `RolloutConfig`. Raises
-    CallsmithError for what the user can mend; a model's mistakes are on the chain.
+    ``model`` is ``scheme:name``; ``functions`` are qualified names, packs (``math.*``,
+    ``mcp:COMMAND``) or Function objects, those of ``task`` if None; ``settings`` are those of
+    `RolloutConfig`. Raises CallsmithError for what the user can mend; a model's mistakes are on the
+    chain.
     """
     problem = question if isinstance(question, Problem) else Problem(question)
     chosen = None if functions is None else tuple(functions)

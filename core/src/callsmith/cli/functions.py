@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import click
 from rich.markup import escape
 
 from callsmith.cli.common import console, errors, json_option, print_json, say_next, table
 from callsmith.errors import CallsmithError
-from callsmith.functions import Function
+from callsmith.functions import AddressedPack, Function
 from callsmith.plugins import Registry, load_registry
 
 
@@ -20,14 +22,21 @@ def functions_command(names: tuple[str, ...], as_json: bool) -> None:
       callsmith functions
       callsmith functions math.divide
       callsmith functions 'math.*' --json
+      callsmith functions 'mcp:python server.py'
     """
     registry = load_registry()
+    addressed: dict[str, AddressedPack] = {}
     if names:
-        chosen = list(registry.functions(names).values())
+        with registry.keeping_packs_open():
+            chosen = list(registry.functions(names).values())
     else:
-        chosen = [
-            function for pack in registry.names("functions") for function in _whole(registry, pack)
-        ]
+        chosen = []
+        for name in registry.names("functions"):
+            pack = _whole(registry, name)
+            if isinstance(pack, AddressedPack):
+                addressed[name] = pack
+            else:
+                chosen += pack
     if as_json:
         print_json(
             [
@@ -54,14 +63,19 @@ def functions_command(names: tuple[str, ...], as_json: bool) -> None:
                 escape(function.description.splitlines()[0]),
             )
         console.print(shown)
+        for name, opener in addressed.items():
+            console.print(f"[cyan]{name}:ADDRESS[/]  {escape(opener.description)}")
         if chosen:
             say_next(f"callsmith functions {chosen[0].qualified_name}", "shows how one is used")
 
 
-def _whole(registry: Registry, pack: str) -> list[Function]:
-    """A pack's functions; one that can't be had is said, and keeps no other from being listed."""
+def _whole(registry: Registry, name: str) -> Sequence[Function] | AddressedPack:
+    """A pack's functions, or what opens it.
+
+    A pack that can't be had is said, and keeps no other from being listed.
+    """
     try:
-        return list(registry.pack(pack).values())
+        return registry.addressed_pack(name) or list(registry.pack(name).values())
     except CallsmithError as error:
         errors.print(f"[bold red]broken:[/] {escape(str(error))}")
         return []

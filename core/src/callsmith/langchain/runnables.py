@@ -125,25 +125,26 @@ class _Agent(Runnable[Question, Chain]):
         )
         try:
             await make_ready(backend, None)
-            async with Workers() as workers:
-                prompt = await make_prompt(
-                    work.registry, config, task, backend, workers, config.constrain
-                )
-                patient = PatientBackend(backend, config.max_retries, config.timeout)
-
-                async def solve(question: Question) -> Chain:
-                    return await agent.solve(
-                        _problem(question),
-                        patient,
-                        prompt,
-                        workers,
-                        sampling=config.sampling,
-                        limits=config.limits,
-                        setup=work.setup(config, prompt),
-                        seed=config.seed,
+            with work.registry.keeping_packs_open():
+                async with Workers() as workers:
+                    prompt = await make_prompt(
+                        work.registry, config, task, backend, workers, config.constrain
                     )
+                    patient = PatientBackend(backend, config.max_retries, config.timeout)
 
-                yield solve, config.concurrency or backend.capabilities.concurrency
+                    async def solve(question: Question) -> Chain:
+                        return await agent.solve(
+                            _problem(question),
+                            patient,
+                            prompt,
+                            workers,
+                            sampling=config.sampling,
+                            limits=config.limits,
+                            setup=work.setup(config, prompt),
+                            seed=config.seed,
+                        )
+
+                    yield solve, config.concurrency or backend.capabilities.concurrency
         finally:
             await backend.close()
 

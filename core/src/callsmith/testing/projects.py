@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import sys
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import metadata
@@ -29,7 +29,7 @@ class FoundPack:
     """
 
     name: str
-    functions: dict[str, Function]
+    functions: Mapping[str, Function]
     registry: Registry
     plugin: Plugin | None
     modules: tuple[str, ...]
@@ -87,7 +87,7 @@ def _of_file(file: Path) -> FoundPack:
     return FoundPack(file.stem, functions, load_registry(), None, (file.stem,))
 
 
-def _modules(functions: dict[str, Function]) -> tuple[str, ...]:
+def _modules(functions: Mapping[str, Function]) -> tuple[str, ...]:
     names = {getattr(function.target, "__module__", "") for function in functions.values()}
     return tuple(sorted(names - {"", "__main__"}))
 
