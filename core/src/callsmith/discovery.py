@@ -2,16 +2,18 @@
 
 Whatever a plugin does wrong while it is loaded becomes a BrokenPlugin, and the others never feel
 it: entry points are loaded one by one, hooks are called plugin by plugin, and what is printed
-meanwhile goes to the standard error. A plugin that hangs on import is not covered.
+meanwhile goes to the standard error. A plugin that hangs on import, or ends the process by other
+means than an exception, is not covered.
 """
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 import time
-from collections.abc import Collection, Iterable, Mapping
-from contextlib import redirect_stdout
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass, field
 from importlib.metadata import Distribution, EntryPoint
 from typing import Literal, TypeAlias, get_args
@@ -27,6 +29,9 @@ Kind: TypeAlias = Literal[
     "functions", "tasks", "backends", "trainers", "executors", "commands", "recipes"
 ]
 KINDS: tuple[Kind, ...] = get_args(Kind)
+
+SLOW = 0.25
+"""Seconds that loading a plugin may take: it is paid by every command, ``--help`` too."""
 
 
 @dataclass(frozen=True)
@@ -49,15 +54,21 @@ class Plugin:
         """The names it claims, by kind; kinds without any are left out."""
         return {kind: sorted(names) for kind, names in self.targets.items() if names}
 
+    @property
+    def slow(self) -> bool:
+        """Whether loading it took so long that it should be named."""
+        return self.seconds >= SLOW
+
 
 @dataclass(frozen=True)
 class BrokenPlugin:
-    """A plugin that could not be loaded, and why."""
+    """A plugin that could not be loaded, why, and what mends it."""
 
     name: str
     distribution: str
     version: str
     reason: str
+    remedy: str
 
 
 @dataclass(frozen=True)
@@ -93,13 +104,15 @@ def discover(
     for distribution in distributions:
         if not _declares_plugins(distribution):
             continue
-        label, its_version = f"a distribution in {distribution.locate_file('')}", ""
+        folder = f"{distribution.locate_file('')}"
+        label, its_version = f"a distribution in {folder}", ""
         try:
             label, its_version = _read_name(distribution)
             points = [point for point in distribution.entry_points if point.group == GROUP]
-            unmet = _unmet_requirement(distribution, version)
+            why_not = _unmet_requirement(distribution, version)
         except Exception as error:
-            found.broken.append(BrokenPlugin("", label, its_version, reason(error)))
+            remedy = f"install it again, or delete what is left of it in {folder}"
+            found.broken.append(BrokenPlugin("", label, its_version, reason(error), remedy))
             continue
         # As with imports, the first of two copies on the path is the one that counts.
         if canonical(label) in seen:
@@ -108,16 +121,19 @@ def discover(
         for point in points:
             if unwanted & {canonical(label), canonical(point.name)}:
                 found.disabled.append(DisabledPlugin(point.name, label, its_version))
-            elif unmet:
-                found.broken.append(BrokenPlugin(point.name, label, its_version, unmet))
-            else:
+                continue
+            remedy = f"pip install --upgrade callsmith {label}"
+            wrong = why_not
+            if not wrong:
                 try:
                     found.plugins.append(_load(point, label, its_version))
+                    continue
                 except KeyboardInterrupt:
                     raise
                 except BaseException as error:
-                    broken = BrokenPlugin(point.name, label, its_version, reason(error))
-                    found.broken.append(broken)
+                    wrong, remedy = reason(error), remedy_for(error, label)
+            remedy += f", or leave it out: CALLSMITH_DISABLE={label}"
+            found.broken.append(BrokenPlugin(point.name, label, its_version, wrong, remedy))
     return found
 
 
@@ -130,6 +146,35 @@ def reason(error: BaseException) -> str:
     if isinstance(error, PluginError):
         return message
     return f"{type(error).__name__}: {message}" if message else type(error).__name__
+
+
+def remedy_for(error: BaseException, distribution: str) -> str:
+    """The command that mends a plugin: what is missing comes back, what is wrong may be newer."""
+    how = "--force-reinstall" if isinstance(error, ImportError) else "--upgrade"
+    return f"pip install {how} {distribution}"
+
+
+@contextmanager
+def quiet_stdout() -> Iterator[None]:
+    """Sends to the standard error what is printed meanwhile, by C code and children too.
+
+    A program that reads our output must not find a plugin's greeting in it.
+    """
+    try:
+        sys.stdout.flush()
+        original, target = sys.stdout.fileno(), sys.stderr.fileno()
+        saved = os.dup(original)
+    except (OSError, ValueError, AttributeError):  # a notebook, a test: no files of their own
+        with redirect_stdout(sys.stderr):
+            yield
+        return
+    try:
+        os.dup2(target, original)
+        with redirect_stdout(sys.stderr):
+            yield
+    finally:
+        os.dup2(saved, original)
+        os.close(saved)
 
 
 def canonical(name: str) -> str:
@@ -148,7 +193,8 @@ def _declares_plugins(distribution: Distribution) -> bool:
 def _read_name(distribution: Distribution) -> tuple[str, str]:
     name, version = distribution.metadata["Name"], distribution.metadata["Version"]
     if not name or not version:
-        raise PluginError("its metadata lacks a name or a version: install it again")
+        names = ", ".join(p.name for p in distribution.entry_points if p.group == GROUP)
+        raise PluginError(f"it brings {names}, but its metadata lacks a name or a version")
     return name, version
 
 
@@ -171,7 +217,7 @@ def _load(point: EntryPoint, distribution: str, version: str) -> Plugin:
     # A manager for each plugin: so no hook wrapper ever touches what another plugin says.
     manager = PluginManager(GROUP)
     manager.add_hookspecs(hookspecs)
-    with redirect_stdout(sys.stderr):
+    with quiet_stdout():
         manager.register(point.load(), point.name)
         manager.check_pending()
         targets = {kind: _call_hook(manager, kind) for kind in KINDS}
