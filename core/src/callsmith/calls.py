@@ -74,7 +74,7 @@ async def _execute(
         if inspect.isawaitable(value):
             async with limit:
                 value = await value
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         if limit.expired():
             raise FunctionFault("timeout", timed_out(function)) from error
         raise FunctionFault("function_error", f"{function.name}: {describe(error)}") from error

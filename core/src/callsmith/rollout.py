@@ -17,7 +17,7 @@ from callsmith.agent import Limits, solve
 from callsmith.backends import Backend, Capabilities, Completion, Request
 from callsmith.chain import Chain, Problem, Sampling, Setup, Verdict, digest
 from callsmith.dialects import Prompt
-from callsmith.errors import BackendError, CallsmithError, PluginError, Unavailable
+from callsmith.errors import BackendError, CallsmithError, PluginError, Unavailable, describe
 from callsmith.isolation import Workers
 from callsmith.runs import Run
 from callsmith.store import Store
@@ -214,14 +214,17 @@ def chain_seed(seed: int, problem: Problem, attempt: int) -> int:
 def judge(task: Task, problem: Problem, chain: Chain) -> Verdict:
     """The task's verdict. A verifier that raises is the task's failure, and never a verdict."""
     try:
-        return task.judge(problem, chain)
+        verdict = task.judge(problem, chain)
+        if not isinstance(verdict, Verdict):
+            raise TypeError(f"it gave {verdict!r:.80}, which is no Verdict")
     except CallsmithError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise PluginError(
             f"the verifier of task {task.name} failed on {problem.question[:60]!r}: "
-            f"{type(error).__name__}: {error}"
+            f"{type(error).__name__}: {describe(error)}"
         ) from error
+    return verdict
 
 
 def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
