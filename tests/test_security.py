@@ -19,7 +19,15 @@ SOURCES = sorted([*ROOT.glob("core/src/**/*.py"), *ROOT.glob("plugins/*/src/**/*
 
 BUILTINS = {"eval", "exec", "compile", "__import__", "execfile"}
 METHODS = {
-    *("sympify", "parse_expr", "lambdify", "nsimplify", "literal_eval", "format_map", "from_string"),
+    *(
+        "sympify",
+        "parse_expr",
+        "lambdify",
+        "nsimplify",
+        "literal_eval",
+        "format_map",
+        "from_string",
+    ),
     *("system", "popen", "create_subprocess_shell", "Markup"),
 }
 BY_NAME = {"getattr", "setattr", "delattr", "import_module", "attrgetter", "methodcaller"}
@@ -53,6 +61,7 @@ ALLOWED = {
     "core/callsmith/langchain/models.py: import_module": "the factory that the user names",
     "core/callsmith/configs.py: getattr": FIELDS,
     "core/callsmith/testing/wire_checks.py: getattr": FIELDS,
+    "core/callsmith/testing/trial.py: format": "the log's own formatter, given a record",
     "callsmith-dpo/callsmith_dpo/settings.py: getattr": FIELDS,
     "core/callsmith/reading.py: literal_eval": "after a scanner that lets only literals through",
     "core/callsmith/tables.py: execute": "the schema, and two numbers of ours",
@@ -61,7 +70,7 @@ ALLOWED = {
     "callsmith-math/callsmith_math/wordproblems/template.py: format_map": "templates of ours",
     "callsmith-report/callsmith_report/page.py: getattr": "filters of ours, by name",
     "callsmith-tiny/callsmith_tiny/card.py: format": "a text of ours",
-    "callsmith-transformers/callsmith_transformers/exporting.py: getattr": "a precision, from a list",
+    "callsmith-transformers/callsmith_transformers/exporting.py: getattr": "from a list",
     "callsmith-transformers/callsmith_transformers/modelfile.py: getattr": "settings, from a list",
 }
 """What our sources do that could run text, each with the reason why no model's text gets there."""
@@ -90,10 +99,12 @@ def _risk(node: ast.AST) -> str:
     constant = [isinstance(argument, ast.Constant) for argument in node.args]
     if (bare and name in BUILTINS) or name in METHODS:
         return name
-    if name in BY_NAME and not (constant[0] if name == "import_module" else constant[1:2] == [True]):
+    if name in BY_NAME and not (
+        constant[0] if name == "import_module" else constant[1:2] == [True]
+    ):
         return name
     if not bare and name == "format" and isinstance(node.func, ast.Attribute):
-        return "" if isinstance(node.func.value, ast.Constant) or name_of(node) else name
+        return "" if isinstance(node.func.value, ast.Constant) else name
     if name in ("execute", "executemany", "executescript") and node.args:
         ours = isinstance(node.args[0], ast.Attribute) and name_of(node.args[0]) == "tables"
         return "" if constant[0] or ours else name
@@ -124,7 +135,14 @@ def test_nothing_that_could_run_text_is_in_our_sources_but_what_is_explained() -
 @pytest.mark.parametrize(
     "source",
     [
-        *("eval(x)", "exec(x)", "sympy.sympify(x)", "parse_expr(x)", "getattr(a, x)", "x.format(y)"),
+        *(
+            "eval(x)",
+            "exec(x)",
+            "sympy.sympify(x)",
+            "parse_expr(x)",
+            "getattr(a, x)",
+            "x.format(y)",
+        ),
         *("import_module(x)", "os.system(x)", "run(x, shell=True)", "db.execute(f'SELECT {x}')"),
         *("db.execute(x)", "import pickle", "from yaml import load", "x % (y,)", "x.format_map(y)"),
         *("subprocess.run(x)", "Markup(x)", "ast.literal_eval(x)", "db.execute('a' + x)"),
@@ -149,8 +167,8 @@ def test_the_database_keeps_any_text_as_it_is(tmp_path: Path) -> None:
     evil = "'); DROP TABLE chains; -- \" %s ? :run \x00 {0} `"
     problem = Problem(evil, gold=evil, context=evil, id=evil)
     step = Step(evil, (Call(evil, {evil: evil}),), (Result(evil),))
-    with Store(tmp_path / "db.sqlite") as store:
-        run = store.open_run("run", identity={"task": evil}, config={}, plugins={}, prompt={})
+    with Store(tmp_path) as store:
+        run = store.begin(evil, {"task": evil, "model": evil}, {}, {}, {evil: evil})
         store.add(run, [(Chain(problem, steps=(step,), stop="answer", answer=evil), Verdict(True))])
         ((chain, _),) = store.records(run)
     assert chain.problem == problem
