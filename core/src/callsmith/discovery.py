@@ -16,9 +16,9 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass, field
 from importlib.metadata import Distribution, EntryPoint
-from typing import Literal, TypeAlias, get_args
+from typing import Any, Literal, TypeAlias, get_args
 
-from pluggy import PluginManager
+from pluggy import HookimplOpts, HookspecOpts, PluginManager
 
 from callsmith import hookspecs
 from callsmith.errors import PluginError
@@ -107,9 +107,10 @@ def discover(
         folder = f"{distribution.locate_file('')}"
         label, its_version = f"a distribution in {folder}", ""
         try:
-            label, its_version = _read_name(distribution)
+            header = _read_header(distribution)
+            label, its_version = _read_name(distribution, header)
             points = [point for point in distribution.entry_points if point.group == GROUP]
-            why_not = _unmet_requirement(distribution, version)
+            why_not = _unmet_requirement(header.get("Requires-Dist", ()), version)
         except Exception as error:
             remedy = f"install it again, or delete what is left of it in {folder}"
             found.broken.append(BrokenPlugin("", label, its_version, reason(error), remedy))
@@ -190,18 +191,44 @@ def _declares_plugins(distribution: Distribution) -> bool:
         return False
 
 
-def _read_name(distribution: Distribution) -> tuple[str, str]:
-    name, version = distribution.metadata["Name"], distribution.metadata["Version"]
+def _read_header(distribution: Distribution) -> dict[str, list[str]]:
+    """The fields of the metadata. The library's way, an e-mail parser, takes longer than the rest
+    of loading a plugin."""
+    text = distribution.read_text("METADATA") or distribution.read_text("PKG-INFO") or ""
+    fields: dict[str, list[str]] = {}
+    for line in text.partition("\n\n")[0].splitlines():
+        key, _, value = line.partition(":")
+        fields.setdefault(key, []).append(value.strip())
+    return fields
+
+
+def _read_name(distribution: Distribution, header: Mapping[str, list[str]]) -> tuple[str, str]:
+    name, version = header.get("Name", [""])[0], header.get("Version", [""])[0]
     if not name or not version:
         names = ", ".join(p.name for p in distribution.entry_points if p.group == GROUP)
         raise PluginError(f"it brings {names}, but its metadata lacks a name or a version")
     return name, version
 
 
-def _unmet_requirement(distribution: Distribution, version: str) -> str:
-    from packaging.requirements import Requirement
+_REQUIREMENT = re.compile(r"([\w.-]+)\s*\(?((?:(?:>=|<)\d+(?:\.\d+)*(?:\s*,\s*|\)?$))*)")
 
-    for text in distribution.requires or ():
+
+def _unmet_requirement(requirements: Iterable[str], version: str) -> str:
+    for text in requirements:
+        simple = _REQUIREMENT.match(text)
+        if simple and canonical(simple[1]) != "callsmith":
+            continue
+        bounds = simple[2] if simple and simple.end() == len(text) else ""
+        if bounds and re.fullmatch(r"[\d.]+", version):
+            # As nearly everybody writes it; to import packaging costs what ten plugins do.
+            ours = _release(version)
+            for sign, bound in re.findall(r"(>=|<)([\d.]+)", bounds):
+                if (ours >= _release(bound)) != (sign == ">="):
+                    break
+            else:
+                continue
+        from packaging.requirements import Requirement
+
         requirement = Requirement(text)
         if canonical(requirement.name) != "callsmith":
             continue
@@ -212,10 +239,30 @@ def _unmet_requirement(distribution: Distribution, version: str) -> str:
     return ""
 
 
+def _release(version: str) -> tuple[int, ...]:
+    """0.1.0 as (0, 1): what is compared of a version that is numbers and dots."""
+    numbers = [int(part) for part in version.split(".")]
+    while numbers and not numbers[-1]:
+        numbers.pop()
+    return tuple(numbers)
+
+
+class _Manager(PluginManager):
+    """pluggy looks at every name of a module; ours all begin alike."""
+
+    def parse_hookspec_opts(self, module_or_class: Any, name: str) -> HookspecOpts | None:
+        ours = name.startswith("callsmith_")
+        return super().parse_hookspec_opts(module_or_class, name) if ours else None
+
+    def parse_hookimpl_opts(self, plugin: Any, name: str) -> HookimplOpts | None:
+        ours = name.startswith("callsmith_")
+        return super().parse_hookimpl_opts(plugin, name) if ours else None
+
+
 def _load(point: EntryPoint, distribution: str, version: str) -> Plugin:
     started = time.perf_counter()
     # A manager for each plugin: so no hook wrapper ever touches what another plugin says.
-    manager = PluginManager(GROUP)
+    manager = _Manager(GROUP)
     manager.add_hookspecs(hookspecs)
     with quiet_stdout():
         manager.register(point.load(), point.name)
