@@ -2,8 +2,8 @@
 core alone.
 
 The core alone is an environment of its own with callsmith and what it needs, linked, and no other
-distribution. The dummies are distributions on the path, each with a function pack, a task and a
-command. CPU seconds of the whole process, rounds interleaved, medians shown.
+distribution. The dummies are distributions on the path, each a package with a function pack, every
+tenth with a command too. CPU seconds of the whole process, rounds interleaved, medians shown.
 
     python benchmarks/startup.py [--plugins 50] [--rounds 15]
 """
@@ -30,12 +30,8 @@ from callsmith.hookspecs import hookimpl
 @hookimpl
 def callsmith_functions():
     return {{"{name}": "{name}.pack:pack"}}
-
-
-@hookimpl
-def callsmith_tasks():
-    return {{"{name}": "{name}.task:Task"}}
-
+"""
+COMMAND = """
 
 @hookimpl
 def callsmith_commands():
@@ -48,7 +44,8 @@ def install_dummy(folder: Path, number: int) -> None:
     name = f"dummy{number}"
     (folder / name).mkdir()
     (folder / name / "__init__.py").touch()
-    (folder / name / "plugin.py").write_text(PLUGIN.format(name=name))
+    code = PLUGIN if number % 10 else PLUGIN + COMMAND
+    (folder / name / "plugin.py").write_text(code.format(name=name))
     info = folder / f"{name}-1.0.dist-info"
     info.mkdir()
     (info / "METADATA").write_text(

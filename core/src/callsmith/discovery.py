@@ -248,11 +248,21 @@ def _release(version: str) -> tuple[int, ...]:
 
 
 class _Manager(PluginManager):
-    """pluggy looks at every name of a module; ours all begin alike."""
+    """Calls the hooks of one plugin: so no hook wrapper ever touches what another plugin says.
+
+    pluggy looks at every name of a module and makes every hook; here it is told which it needs.
+    """
+
+    def __init__(self, plugin: object, name: str) -> None:
+        super().__init__(GROUP)
+        self._needed = {"callsmith_on_chain", *dir(plugin)}
+        self.add_hookspecs(hookspecs)
+        self.register(plugin, name)
+        self.check_pending()
 
     def parse_hookspec_opts(self, module_or_class: Any, name: str) -> HookspecOpts | None:
-        ours = name.startswith("callsmith_")
-        return super().parse_hookspec_opts(module_or_class, name) if ours else None
+        needed = name in self._needed and name.startswith("callsmith_")
+        return super().parse_hookspec_opts(module_or_class, name) if needed else None
 
     def parse_hookimpl_opts(self, plugin: Any, name: str) -> HookimplOpts | None:
         ours = name.startswith("callsmith_")
@@ -261,20 +271,16 @@ class _Manager(PluginManager):
 
 def _load(point: EntryPoint, distribution: str, version: str) -> Plugin:
     started = time.perf_counter()
-    # A manager for each plugin: so no hook wrapper ever touches what another plugin says.
-    manager = _Manager(GROUP)
-    manager.add_hookspecs(hookspecs)
     with quiet_stdout():
-        manager.register(point.load(), point.name)
-        manager.check_pending()
+        manager = _Manager(point.load(), point.name)
         targets = {kind: _call_hook(manager, kind) for kind in KINDS}
     seconds = time.perf_counter() - started
     return Plugin(point.name, distribution, version, targets, seconds, manager)
 
 
 def _call_hook(manager: PluginManager, kind: Kind) -> dict[str, str]:
-    hook = getattr(manager.hook, f"callsmith_{kind}")
-    if not hook.get_hookimpls():
+    hook = getattr(manager.hook, f"callsmith_{kind}", None)
+    if hook is None or not hook.get_hookimpls():
         return {}
     # One plugin has one implementation of a hook; pluggy leaves out what is None.
     (names,) = hook() or [None]
