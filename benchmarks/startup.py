@@ -86,7 +86,9 @@ def make_bare(folder: Path) -> Path:
 
 def cpu_of(python: Path | str, path: Path | None) -> float:
     """CPU seconds of one start of the help."""
-    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    # As after pip's install, modules are compiled once.
+    left_out = ("PYTHONPATH", "PYTHONDONTWRITEBYTECODE")
+    environment = {name: value for name, value in os.environ.items() if name not in left_out}
     environment |= {"PYTHONPATH": str(path)} if path else {}
     process = subprocess.Popen(
         [python, "-m", "callsmith", "--help"], env=environment, stdout=subprocess.DEVNULL

@@ -50,6 +50,9 @@ def quit(*args, **options):
     raise SystemExit(0)
 """
 
+HEAVY = "transformers,dpo,tiny"
+"""Plugins of ours that --strict would take seconds to import."""
+
 BROKEN: dict[str, tuple[dict[str, Any], str, str]] = {
     "fails": ({"code": "import no_such_module"}, "No module named 'no_such_module'", "reinstall"),
     "raises": ({"code": hook("tasks", x="a:b").replace("return", "1 / 0;")}, "Zero", "--upgrade"),
@@ -108,16 +111,17 @@ def test_everything_else_works(broken: Path) -> None:
 
 
 def test_strict_makes_it_an_error(broken: Path, tmp_path: Path) -> None:
-    assert callsmith(broken, "plugins", "--strict").returncode == 2
-    assert callsmith(tmp_path, "plugins", "--strict").returncode == 0
+    for folder, code in ((broken, 2), (tmp_path, 0)):
+        done = callsmith(folder, "plugins", "--strict", CALLSMITH_DISABLE=HEAVY)
+        assert done.returncode == code
 
 
 def test_the_disabled_are_not_imported_at_all(broken: Path) -> None:
-    names = ",".join(BROKEN)
+    names = ",".join([*BROKEN, HEAVY])
     shown = callsmith(broken, "plugins", "--json", "--strict", CALLSMITH_DISABLE=names)
     assert shown.returncode == 0
     assert json.loads(shown.stdout)["broken"] == []
-    assert sorted(json.loads(shown.stdout)["disabled"]) == sorted(BROKEN)
+    assert set(json.loads(shown.stdout)["disabled"]) >= BROKEN.keys()
 
 
 def test_another_version_is_never_imported(broken: Path) -> None:
@@ -143,7 +147,7 @@ def test_what_is_printed_on_import_never_reaches_a_program_that_reads(tmp_path: 
 def test_the_names_of_our_own_plugins_stay_theirs(tmp_path: Path) -> None:
     install(tmp_path, "thief", hook("tasks", gsm8k="json:loads", deduction="json:loads"))
     assert json.loads(callsmith(tmp_path, "tasks", "--json").stdout)
-    shown = callsmith(tmp_path, "plugins", "--strict")
+    shown = callsmith(tmp_path, "plugins", "--strict", CALLSMITH_DISABLE=HEAVY)
     assert shown.returncode == 2
     assert "'gsm8k' is claimed by thief (thief) and callsmith-math (math)" in shown.stdout
     assert "callsmith-math keeps it" in shown.stdout
@@ -188,6 +192,6 @@ def test_a_list_goes_on_past_what_is_wrong_and_strict_finds_it(tmp_path: Path) -
     install(tmp_path, "things", THINGS)
     assert "math.add" in callsmith(tmp_path, "functions").stdout
     assert "wordproblems" in callsmith(tmp_path, "tasks").stdout
-    strict = callsmith(tmp_path, "plugins", "--strict")
+    strict = callsmith(tmp_path, "plugins", "--strict", CALLSMITH_DISABLE=HEAVY)
     assert strict.returncode == 2
     assert strict.stderr.count("broken:") == 8

@@ -146,6 +146,23 @@ def test_a_requirement_that_does_not_apply_is_no_hindrance(
     assert not load().broken
 
 
+@pytest.mark.parametrize(
+    ("requires", "met"),
+    [
+        *(("callsmith>=0.1", True), ("callsmith >= 0.1, < 0.2", True), ("callsmith (<0.2)", True)),
+        *(("callsmith<0.1", False), ("callsmith>=0.1.1", False), ("callsmith>=0.1,<0.1.0", False)),
+        *(("callsmith", True), ("callsmith~=0.1", True), ("callsmith==0.1.*", True)),
+        *(("callsmith>0.1", False), ("Call_Smith>=9", True), ("callsmith-math>=9", True)),
+        ("callsmith>=0.1.0.0 ; python_version > '3'", True),
+    ],
+)
+def test_requirements_are_read_as_packaging_reads_them(
+    install: Install, load: Load, requires: str, met: bool
+) -> None:
+    install("picky", requires=requires)
+    assert (not load().broken) == met
+
+
 def test_metadata_that_can_not_be_read_is_reported(
     install: Install, load: Load, tmp_path: Path
 ) -> None:

@@ -102,14 +102,15 @@ def discover(
     unwanted = {canonical(name.strip()) for name in disable}
     seen = set()
     for distribution in distributions:
-        if not _declares_plugins(distribution):
+        section = _read_section(distribution)
+        if not section:
             continue
         folder = f"{distribution.locate_file('')}"
         label, its_version = f"a distribution in {folder}", ""
         try:
             header = _read_header(distribution)
-            label, its_version = _read_name(distribution, header)
-            points = [point for point in distribution.entry_points if point.group == GROUP]
+            label, its_version = _read_name(header, section)
+            points = _entry_points(section)
             why_not = _unmet_requirement(header.get("Requires-Dist", ()), version)
         except Exception as error:
             remedy = f"install it again, or delete what is left of it in {folder}"
@@ -183,12 +184,23 @@ def canonical(name: str) -> str:
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
-def _declares_plugins(distribution: Distribution) -> bool:
-    # Looking for the heading is all that most distributions cost.
+def _read_section(distribution: Distribution) -> str:
+    """What a distribution declares for us; empty for most, and that is all that they cost."""
     try:
-        return f"[{GROUP}]" in (distribution.read_text("entry_points.txt") or "")
+        text = distribution.read_text("entry_points.txt") or ""
     except Exception:
-        return False
+        return ""
+    return text.partition(f"[{GROUP}]")[2].partition("\n[")[0].strip()
+
+
+def _entry_points(section: str) -> list[EntryPoint]:
+    points = []
+    for line in section.splitlines():
+        name, equals, value = line.partition("=")
+        if not equals:
+            raise PluginError(f"its entry points have a line {line!r:.80}, not NAME = MODULE")
+        points.append(EntryPoint(name.strip(), value.strip(), GROUP))
+    return points
 
 
 def _read_header(distribution: Distribution) -> dict[str, list[str]]:
@@ -202,10 +214,10 @@ def _read_header(distribution: Distribution) -> dict[str, list[str]]:
     return fields
 
 
-def _read_name(distribution: Distribution, header: Mapping[str, list[str]]) -> tuple[str, str]:
+def _read_name(header: Mapping[str, list[str]], section: str) -> tuple[str, str]:
     name, version = header.get("Name", [""])[0], header.get("Version", [""])[0]
     if not name or not version:
-        names = ", ".join(p.name for p in distribution.entry_points if p.group == GROUP)
+        names = ", ".join(line.partition("=")[0].strip() for line in section.splitlines())
         raise PluginError(f"it brings {names}, but its metadata lacks a name or a version")
     return name, version
 
@@ -215,9 +227,9 @@ _REQUIREMENT = re.compile(r"([\w.-]+)\s*\(?((?:(?:>=|<)\d+(?:\.\d+)*(?:\s*,\s*|\
 
 def _unmet_requirement(requirements: Iterable[str], version: str) -> str:
     for text in requirements:
-        simple = _REQUIREMENT.match(text)
-        if simple and canonical(simple[1]) != "callsmith":
+        if not text.lower().startswith("callsmith"):
             continue
+        simple = _REQUIREMENT.match(text)
         bounds = simple[2] if simple and simple.end() == len(text) else ""
         if bounds and re.fullmatch(r"[\d.]+", version):
             # As nearly everybody writes it; to import packaging costs what ten plugins do.
