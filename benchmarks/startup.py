@@ -1,9 +1,10 @@
 """What starting costs: ``callsmith --help`` with all our plugins and 50 dummy ones, beside the
 core alone.
 
-The core alone is an environment of its own with callsmith and what it needs, linked, and no other
-distribution. The dummies are distributions on the path, each a package with a function pack, every
-tenth with a command too. CPU seconds of the whole process, rounds interleaved, medians shown.
+Both are environments as pip would make them, of links to what is installed here: the core, or the
+core and our plugins, each with what it needs and nothing else. The dummies are distributions on the
+path, each a package with a function pack, every tenth with a command too. CPU seconds of the whole
+process, rounds interleaved, medians shown.
 
     python benchmarks/startup.py [--plugins 50] [--rounds 15]
 """
@@ -11,6 +12,8 @@ tenth with a command too. CPU seconds of the whole process, rounds interleaved, 
 from __future__ import annotations
 
 import argparse
+import importlib.util
+import json
 import os
 import re
 import statistics
@@ -54,14 +57,11 @@ def install_dummy(folder: Path, number: int) -> None:
     (info / "entry_points.txt").write_text(f"[callsmith]\n{name} = {name}.plugin\n")
 
 
-def make_bare(folder: Path) -> Path:
-    """An environment with the core and what it needs, and nothing else; gives its Python."""
-    import callsmith
-
+def make_environment(folder: Path, names: list[str]) -> Path:
+    """An environment with these distributions and what they need; gives its Python."""
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder], check=True)
     (site,) = folder.glob("lib/python*/site-packages")
-    (site / "callsmith").symlink_to(Path(callsmith.__file__).parent)
-    wanted, seen = ["callsmith"], set()
+    wanted, seen = list(names), set()
     while wanted:
         name = wanted.pop()
         if name in seen:
@@ -71,20 +71,29 @@ def make_bare(folder: Path) -> Path:
             distribution = metadata.distribution(name)
         except metadata.PackageNotFoundError:
             continue  # for another platform or Python
-        for file in distribution.files or ():
-            top = file.parts[0]
-            source = Path(str(distribution.locate_file(top)))
-            if top not in ("..", "__pycache__") and not top.endswith(".pth"):
-                link = site / top
-                if source.exists() and not link.exists():
-                    link.symlink_to(source)
+        sources = {distribution.locate_file(file.parts[0]) for file in distribution.files or ()}
+        if name in names:  # ours are not copied where they are developed: see where they are
+            spec = importlib.util.find_spec(name.replace("-", "_"))
+            sources |= {Path(place) for place in (spec and spec.submodule_search_locations) or ()}
+        for source in map(Path, sources):
+            link = site / source.name
+            wrong = source.suffix == ".pth" or source.name in ("..", "__pycache__")
+            if not wrong and source.exists() and not link.exists():
+                link.symlink_to(source)
         for requirement in distribution.requires or ():
             if "extra ==" not in requirement:
                 wanted.append(re.split(r"[^\w.-]", requirement, maxsplit=1)[0])
     return folder / "bin" / "python"
 
 
-def cpu_of(python: Path | str, path: Path | None) -> float:
+def our_plugins() -> list[str]:
+    """The distributions beside the core that are ours, and installed."""
+    folders = (Path(__file__).parent.parent / "plugins").iterdir()
+    here = {distribution.name for distribution in metadata.distributions()}
+    return sorted(folder.name for folder in folders if folder.name in here)
+
+
+def cpu_of(python: Path, path: Path | None) -> float:
     """CPU seconds of one start of the help."""
     # As after pip's install, modules are compiled once.
     left_out = ("PYTHONPATH", "PYTHONDONTWRITEBYTECODE")
@@ -97,6 +106,14 @@ def cpu_of(python: Path | str, path: Path | None) -> float:
     process.returncode = os.waitstatus_to_exitcode(status)
     assert process.returncode == 0
     return used.ru_utime + used.ru_stime
+
+
+def count_plugins(python: Path, path: Path) -> int:
+    """How many load there: none may be missing from what is measured."""
+    command = [python, "-m", "callsmith", "plugins", "--json"]
+    environment = os.environ | {"PYTHONPATH": str(path)}
+    shown = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    return len(json.loads(shown.stdout)["plugins"])
 
 
 def main() -> None:
@@ -114,14 +131,19 @@ def main() -> None:
         dummies.mkdir()
         for number in range(arguments.plugins):
             install_dummy(dummies, number)
+        core, ours = ["callsmith"], our_plugins()
+        alone = make_environment(Path(folder, "alone"), core)
+        whole = make_environment(Path(folder, "whole"), core + ours)
         every = f"ours and {arguments.plugins} dummies"
-        ways: dict[str, tuple[Path | str, Path | None]] = {
-            "the core alone": (make_bare(Path(folder, "bare")), None),
-            "all of ours": (sys.executable, None),
-            every: (sys.executable, dummies),
+        ways: dict[str, tuple[Path, Path | None]] = {
+            "the core alone": (alone, None),
+            f"our {len(ours)} plugins": (whole, None),
+            every: (whole, dummies),
         }
         for way in ways.values():
             cpu_of(*way)  # the first start compiles
+        found_there = count_plugins(whole, dummies)
+        assert found_there == 1 + len(ours) + arguments.plugins, found_there
         turns = [way for _ in range(arguments.rounds) for way in ways]
         found: dict[str, list[float]] = {way: [] for way in ways}
         for way in track(turns, "measuring", console=Console(stderr=True), transient=True):
