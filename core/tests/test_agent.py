@@ -61,8 +61,15 @@ def push(item: str, ctx: Context) -> int:
     return len(ctx.state)
 
 
+@function(inline=True)
+def draw(ctx: Context) -> str:
+    """Draw a card."""
+    ctx.state = [*(ctx.state or []), "a card"]
+    return "drawn"
+
+
 def prompt(*functions: Function, dialect: Dialect = "text", **settings: Any) -> Prompt:
-    chosen = {f.name: f for f in (functions or (add, push))}
+    chosen = {f.name: f for f in (functions or (add, push, draw))}
     controls = {"reasoning": reasoning, "answer": answer_function({"type": "number"})}
     return Prompt("Solve it.", chosen | controls, dialect=dialect, **settings)
 
@@ -97,6 +104,16 @@ def too_long(request: Request) -> ContextOverflow | None:
     return ContextOverflow("too long: 90 of 80 tokens") if whole else None
 
 
+def alternating(request: Request) -> str:
+    """Two turns in turn."""
+    return f"add({len(request.steps) % 2}, 1)"
+
+
+def returning(request: Request) -> str:
+    """A turn that comes back after one that no other is like."""
+    return "add(1, 2)" if len(request.steps) % 2 else growing(request)
+
+
 @pytest.mark.parametrize(
     ("turns", "limits", "stop", "steps"),
     [
@@ -105,7 +122,10 @@ def too_long(request: Request) -> ContextOverflow | None:
         (["add(1, 2)"], Limits(), "repeated", 3),
         (["add(1, 2)", "add(b=2, a=1)"], Limits(), "repeated", 3),
         (["add(1, 'x')"], Limits(), "repeated", 3),
+        ([alternating], Limits(), "repeated", 6),  # round in a circle
+        ([returning], Limits(), "steps", 16),  # something new in between
         (["push('x')"], Limits(steps=5), "steps", 5),  # the same call gives something else
+        (["draw()"], Limits(steps=5), "steps", 5),  # or leads to another state
         ([growing], Limits(calls=4), "calls", 4),
         ([lambda r: f"{growing(r)}\nadd(0.5, {len(r.steps)})"], Limits(calls=4), "calls", 2),
         (["hm"], Limits(), "gave_up", 2),
@@ -176,6 +196,19 @@ async def test_the_time_of_turns_is_not_held_against_the_chain() -> None:
         chain = await solve(PROBLEM, backend, prompt(), workers, limits=Limits(seconds=0.05))
     assert (chain.stop, chain.answer) == ("answer", 3)
     assert chain.seconds >= 0.2
+
+
+async def test_calls_that_are_too_late_are_not_made() -> None:
+    @function(timeout=5)
+    async def wait(n: int) -> int:
+        """Wait."""
+        await asyncio.sleep(0.1)
+        return n
+
+    turn = "\n".join(f"wait({n})" for n in range(50))
+    chain = await chain_of(turn, shown=prompt(wait), limits=Limits(seconds=0.3))
+    assert chain.stop == "seconds"
+    assert 1 <= len(chain.calls) == len(chain.results) < 50
 
 
 async def test_a_turn_makes_no_more_calls_than_the_chain_may() -> None:

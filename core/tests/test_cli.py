@@ -388,7 +388,7 @@ def test_plugins_and_what_is_wrong_with_them(run: Run, tmp_path: Path) -> None:
     assert run("plugins --strict").code == 2
     listed = run("plugins --json").json
     assert [broken["distribution"] for broken in listed["broken"]] == ["callsmith-bad"]
-    assert set(listed) == {"plugins", "broken", "clashes", "disabled"}
+    assert set(listed) == {"plugins", "broken", "clashes", "slow", "disabled"}
 
 
 def test_a_pack_that_cannot_be_imported_keeps_no_other_from_being_listed(

@@ -50,7 +50,7 @@ class Limits:
     ``steps`` are model turns; ``tokens`` those that the model wrote; ``seconds`` the time between
     its turns, which functions take: how long a turn may take is the rollout's time-out, since a
     queue at the server is not the model's fault. ``repeats`` is how often the same call may give
-    the same result; ``idle`` how many turns in a row may have no call.
+    the same result with nothing new in between; ``idle`` how many turns in a row may have no call.
     """
 
     steps: int = 24
@@ -71,8 +71,8 @@ class _Progress:
     began: float = field(default_factory=time.perf_counter)
     asking: float = 0.0
     waited: float = 0.0
-    seen: Counter[str] = field(default_factory=Counter)
-    repeats: int = 0
+    seen: set[str] = field(default_factory=set)
+    again: Counter[str] = field(default_factory=Counter)
 
     def add(self, step: Step) -> None:
         self.calls += len(step.calls)
@@ -80,9 +80,14 @@ class _Progress:
         self.idle = 0 if step.calls else self.idle + 1
         for call, result in zip(step.calls, step.results, strict=False):
             given = result.fault.message if result.fault else result.value
-            same = canonical([call.name, call.arguments, given])
-            self.seen[same] += 1
-            self.repeats = max(self.repeats, self.seen[same])
+            # Something new (a call, what it gave, the state it led to) is progress, and what was
+            # called before it may be called again: solutions do recompute a value, and a card may
+            # be drawn thrice. A chain that goes round in a circle brings nothing new.
+            made = canonical([call.name, call.arguments, given, step.state])
+            if made not in self.seen:
+                self.seen.add(made)
+                self.again.clear()
+            self.again[made] += 1
 
     @property
     def seconds(self) -> float:
@@ -92,7 +97,7 @@ class _Progress:
     def stop(self, limits: Limits, steps: int) -> Stop | None:
         if self.idle >= limits.idle:
             return "gave_up"
-        if self.seen and self.repeats >= limits.repeats:
+        if self.again and max(self.again.values()) >= limits.repeats:
             return "repeated"
         if steps >= limits.steps:
             return "steps"
@@ -164,7 +169,10 @@ async def solve(
         progress.asking += time.perf_counter() - turn_began
         allowed = calls[: max(0, limits.calls - progress.calls)]
         turn_began += progress.waited - waited
-        step = await _run_turn(completion, allowed, fault, prompt, context, workers, turn_began)
+        until = progress.began + progress.asking + limits.seconds
+        step = await _run_turn(
+            completion, allowed, fault, prompt, context, workers, turn_began, until
+        )
         steps.append(step)
         progress.add(step)
         on_step(step)
@@ -205,10 +213,13 @@ async def _run_turn(
     context: Context,
     workers: Workers,
     began: float,
+    until: float,
 ) -> Step:
-    """Run a turn's calls in order; those after an answer are not run, and not recorded."""
+    """Run a turn's calls in order; those after an answer, or too late, are not run or recorded."""
     results: list[Result] = []
     for call in calls:
+        if results and time.perf_counter() >= until:
+            break
         results.append(await run_call(call, prompt.functions, context, workers))
         if call.name == "answer" and not results[-1].fault:
             fault = None

@@ -81,7 +81,7 @@ async def _execute(
     except BadArgument as error:
         message = f"{function.name}'s {error}. Usage: {function.signature}"
         raise FunctionFault("bad_arguments", message) from error
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         if limit and limit.expired():
             raise FunctionFault("timeout", timed_out(function)) from error
         raise FunctionFault("function_error", f"{function.name}: {describe(error)}") from error

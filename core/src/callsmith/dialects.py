@@ -16,9 +16,9 @@ from functools import cached_property
 from callsmith.backends import Completion, Constraint, Message
 from callsmith.chain import JSON, Call, Chain, Dialect, Fault, Problem, Step, digest
 from callsmith.functions import Function, format_call, format_json_call, render_value
-from callsmith.jsoncalls import read_json_calls
+from callsmith.jsoncalls import MAX_TURN, read_json_calls
 from callsmith.reading import before_calls, read_calls
-from callsmith.values import plain, readable
+from callsmith.values import exceeds, plain, readable
 
 TEXT_RULES = """\
 Work in steps. In each turn write one call, and nothing else:
@@ -188,6 +188,9 @@ def _sound(calls: tuple[Call, ...]) -> tuple[tuple[Call, ...], Fault | None]:
     ids = Counter(call.id for call in calls) if len(calls) > 1 else {}
     for call in calls:
         try:
+            # As in a text: a million numbers would hold up every other chain while they are read.
+            if exceeds(call.arguments, MAX_TURN):
+                raise ValueError(f"its arguments are longer than {MAX_TURN:,} characters")
             name, arguments = readable(call.name), plain(call.arguments)
             id = call.id if ids.get(call.id, 1) == 1 else ""
             sound.append(Call(name, arguments, id, call.expected))

@@ -80,5 +80,8 @@ class ModelFault(BackendError):
 
 def describe(error: BaseException) -> str:
     """An exception in one line for a model: its message, or its name if it has none."""
-    message = readable(" ".join(str(error).split()))
+    try:
+        message = readable(" ".join(str(error).split()))
+    except Exception:  # it can't even say what it is
+        message = ""
     return message[:300] if message else type(error).__name__

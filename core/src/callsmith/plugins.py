@@ -1,24 +1,34 @@
 """The registry: what the installed plugins provide, by kind and name, imported only on use.
 
 A name that two plugins claim belongs to the distribution called ``callsmith-NAME`` (built-in parts
-keep theirs), otherwise to neither. How plugins are found and loaded is `discovery`'s.
+and our own plugins keep theirs), otherwise to neither. How plugins are found and loaded is
+`discovery`'s.
 """
 
 from __future__ import annotations
 
+import gc
 import inspect
 import logging
 import os
 import re
-import sys
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import AbstractContextManager, redirect_stdout
+from contextlib import AbstractContextManager
 from functools import cache
 from importlib import import_module, metadata
 from typing import TYPE_CHECKING, Any
 
 from callsmith import __version__
-from callsmith.discovery import Found, Kind, Plugin, canonical, discover, reason
+from callsmith.discovery import (
+    Found,
+    Kind,
+    Plugin,
+    canonical,
+    discover,
+    quiet_stdout,
+    reason,
+    remedy_for,
+)
 from callsmith.errors import CallsmithError, DataError, PluginError
 from callsmith.packs import OpenPacks
 
@@ -77,7 +87,7 @@ class Registry:
             for kind, names in plugin.targets.items():
                 for name in names:
                     claims.setdefault((kind, name), []).append(plugin)
-        self._owners = {key: _owner(key[1], plugins) for key, plugins in claims.items()}
+        self._owners = {key: _owner(*key, plugins) for key, plugins in claims.items()}
         self._clashes = {
             key: _describe_clash(*key, plugins, self._owners[key])
             for key, plugins in claims.items()
@@ -102,14 +112,15 @@ class Registry:
     def resolve(self, kind: Kind, name: str) -> Any:
         """Import what a name stands for; for a recipe, its file as a Traversable.
 
-        Raises PluginError that names the distribution if it can't be imported.
+        Raises PluginError that names the distribution if it can't be imported, or is something
+        else than its kind must be.
         """
         plugin = self._owners.get((kind, name))
         if plugin is None:
             raise PluginError(self.why_missing(kind, name))
         module, _, attribute = plugin.targets[kind][name].partition(":")
         try:
-            with redirect_stdout(sys.stderr):
+            with quiet_stdout():
                 if kind == "recipes":
                     from importlib import resources
 
@@ -120,11 +131,12 @@ class Registry:
                 found: Any = import_module(module)
                 for part in attribute.split("."):
                     found = getattr(found, part)
+                _check_kind(kind, found)
                 return found
         except KeyboardInterrupt:
             raise
         except BaseException as error:
-            raise _unusable(plugin, kind, name, error) from error
+            raise self._unusable(kind, name, error) from error
 
     def pack(self, name: str) -> Mapping[str, Function]:
         """The functions of a pack by their bare names."""
@@ -132,9 +144,12 @@ class Registry:
             addressed = self.addressed_pack(name)
             if addressed:
                 raise PluginError(f"{name} is written {name}:ADDRESS: {addressed.description}")
-            pack = _checked_pack(repr(name), self.resolve("functions", name))
-            # Kept, so that validators and the examples' results are made once.
-            self._packs[name] = pack.named(name)
+            pack = self.resolve("functions", name)
+            try:
+                # Kept, so that validators and the examples' results are made once.
+                self._packs[name] = _checked_pack(repr(name), pack).named(name)
+            except (Exception, SystemExit) as error:
+                raise self._unusable("functions", name, error) from error
         return self._packs[name]
 
     def addressed_pack(self, name: str) -> AddressedPack | None:
@@ -272,10 +287,17 @@ class Registry:
             return factory(*args, **given, **options)
         except CallsmithError:
             raise
-        except Exception as error:
-            owner = self._owners[kind, name]
-            assert owner is not None
-            raise _unusable(owner, kind, name, error) from error
+        except (Exception, SystemExit) as error:
+            raise self._unusable(kind, name, error) from error
+
+    def _unusable(self, kind: Kind, name: str, error: BaseException) -> PluginError:
+        plugin = self._owners[kind, name]
+        assert plugin is not None
+        label = f"{WORDS[kind]} {name!r} of plugin {plugin.distribution} {plugin.version}"
+        mend = ""
+        if isinstance(error, ImportError):  # often a half of it, or what it needs, is gone
+            mend = f"; try: {remedy_for(error, plugin.distribution)}"
+        return PluginError(f"{label} can't be used: {reason(error)}{mend}")
 
     def why_missing(self, kind: Kind, name: str, others: Iterable[str] = ()) -> str:
         """Why nothing provides the name, and the way out; ``others`` could have been meant too."""
@@ -286,7 +308,8 @@ class Registry:
         for broken in self.broken:
             if canonical(broken.distribution) == home:
                 version = f"{broken.distribution} {broken.version}"
-                return f"{missing}, since plugin {version} is broken: {broken.reason}"
+                why = f"since plugin {version} is broken: {broken.reason}"
+                return f"{missing}, {why}; try: {broken.remedy}"
         for disabled in self.disabled:
             if canonical(disabled.distribution) == home:
                 return f"{missing}, since CALLSMITH_DISABLE disables {disabled.distribution}"
@@ -300,7 +323,14 @@ class Registry:
 def load_registry() -> Registry:
     """The registry of what is installed here; plugins named in CALLSMITH_DISABLE are left out."""
     disable = [name for name in os.environ.get("CALLSMITH_DISABLE", "").split(",") if name.strip()]
-    return Registry(discover(metadata.distributions(), __version__, disable))
+    # All that is made while plugins are loaded stays: looking for garbage meanwhile finds none.
+    collecting = gc.isenabled()
+    gc.disable()
+    try:
+        return Registry(discover(metadata.distributions(), __version__, disable))
+    finally:
+        if collecting:
+            gc.enable()
 
 
 def _told_apart(function: Function, ref: FunctionRef) -> str:
@@ -319,10 +349,10 @@ def _checked_pack(label: str, pack: Any) -> FunctionPack:
     return pack
 
 
-def _owner(name: str, plugins: list[Plugin]) -> Plugin | None:
+def _owner(kind: Kind, name: str, plugins: list[Plugin]) -> Plugin | None:
     if len(plugins) == 1:
         return plugins[0]
-    for rightful in ("callsmith", f"callsmith-{canonical(name)}"):
+    for rightful in ("callsmith", HOMES[kind].get(name), f"callsmith-{canonical(name)}"):
         theirs = [p for p in plugins if canonical(p.distribution) == rightful]
         if len(theirs) == 1:
             return theirs[0]
@@ -345,11 +375,20 @@ def _nearest(name: str, names: list[str]) -> str:
     return f"there are {', '.join(names)}" if names else "no plugin provides any"
 
 
-def _unusable(plugin: Plugin, kind: Kind, name: str, error: BaseException) -> PluginError:
-    return PluginError(
-        f"{WORDS[kind]} {name!r} of plugin {plugin.distribution} {plugin.version} can't be used: "
-        f"{reason(error)}"
-    )
+def _check_kind(kind: Kind, found: object) -> None:
+    """Raise PluginError for what can't be of that kind, before anybody trips over it."""
+    if kind == "functions":
+        from callsmith.functions import FunctionPack
+
+        fits, wanted = isinstance(found, FunctionPack), "a FunctionPack"
+    elif kind == "commands":
+        import click
+
+        fits, wanted = isinstance(found, click.Command), "a click command"
+    else:
+        fits, wanted = callable(found), "a class or function that makes one"
+    if not fits:
+        raise PluginError(f"it is {found!r:.80}, not {wanted}")
 
 
 def _check_options(

@@ -15,7 +15,14 @@ from contextlib import aclosing, contextmanager, suppress
 from dataclasses import dataclass, field
 
 from callsmith.chain import Chain, Problem, Verdict, digest
-from callsmith.errors import BackendError, CallsmithError, PluginError, Stopped, StoreError
+from callsmith.errors import (
+    BackendError,
+    CallsmithError,
+    PluginError,
+    Stopped,
+    StoreError,
+    describe,
+)
 from callsmith.executors import Executor, Job, LocalExecutor, Maker
 from callsmith.patience import Tally
 from callsmith.recording import OnRecord, Recorder
@@ -162,11 +169,14 @@ def chain_seed(seed: int, problem: Problem, attempt: int) -> int:
 def judge(task: Task, problem: Problem, chain: Chain) -> Verdict:
     """The task's verdict. A verifier that raises is the task's failure, and never a verdict."""
     try:
-        return task.judge(problem, chain)
+        verdict = task.judge(problem, chain)
+        if not isinstance(verdict, Verdict):
+            raise TypeError(f"it gave {verdict!r:.80}, which is no Verdict")
     except CallsmithError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise PluginError(
             f"the verifier of task {task.name} failed on {problem.question[:60]!r}: "
-            f"{type(error).__name__}: {error}"
+            f"{type(error).__name__}: {describe(error)}"
         ) from error
+    return verdict

@@ -51,6 +51,20 @@ def plain(value: object, depth: int = MAX_DEPTH) -> JSON:
     return {readable(str(key)): plain(item, depth - 1) for key, item in value.items()}
 
 
+def exceeds(value: JSON, most: int) -> bool:
+    """Whether a JSON value has more than ``most`` characters and items; looks at no more of it."""
+    count, left = 0, [value]
+    while left and count <= most:
+        item = left.pop()
+        count += 1
+        if isinstance(item, str | list | dict):
+            count += len(item)
+        if isinstance(item, list | dict) and count <= most:
+            left += item
+            left += item.values() if isinstance(item, dict) else ()
+    return count > most
+
+
 def readable(text: str) -> str:
     """The text, with halves of characters (which models write, and no encoding can) replaced."""
     if text.isascii():

@@ -65,8 +65,7 @@ class Commands(click.Group):
         registry = load_registry()
         if name not in registry.names("commands"):
             return None
-        plugged = registry.resolve("commands", name)
-        assert isinstance(plugged, click.Command)
+        plugged: click.Command = registry.resolve("commands", name)
         return plugged
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
