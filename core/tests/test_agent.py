@@ -123,7 +123,7 @@ def returning(request: Request) -> str:
         (["add(1, 2)", "add(b=2, a=1)"], Limits(), "repeated", 3),
         (["add(1, 'x')"], Limits(), "repeated", 3),
         ([alternating], Limits(), "repeated", 6),  # round in a circle
-        ([returning], Limits(), "steps", 16),  # something new in between
+        ([returning], Limits(), "steps", 24),  # something new in between
         (["push('x')"], Limits(steps=5), "steps", 5),  # the same call gives something else
         (["draw()"], Limits(steps=5), "steps", 5),  # or leads to another state
         ([growing], Limits(calls=4), "calls", 4),

@@ -378,9 +378,10 @@ def _nearest(name: str, names: list[str]) -> str:
 def _check_kind(kind: Kind, found: object) -> None:
     """Raise PluginError for what can't be of that kind, before anybody trips over it."""
     if kind == "functions":
-        from callsmith.functions import FunctionPack
+        from callsmith.functions import AddressedPack, FunctionPack
 
-        fits, wanted = isinstance(found, FunctionPack), "a FunctionPack"
+        fits = isinstance(found, FunctionPack | AddressedPack) or hasattr(found, "get_tools")
+        wanted = "a FunctionPack"
     elif kind == "commands":
         import click
 
