@@ -68,7 +68,7 @@ ALLOWED = {
     "callsmith-math/callsmith_math/arithmetic.py: getattr": "one of FUNCTIONS, as the parser says",
     "callsmith-math/callsmith_math/symbolic.py: getattr": "one of FUNCTIONS, as the parser says",
     "callsmith-math/callsmith_math/wordproblems/template.py: format_map": "templates of ours",
-    "core/callsmith/testing/imports.py: run": "python itself, on the module of a pack to be checked",
+    "core/callsmith/testing/imports.py: run": "python, on the module of a pack to be checked",
     "callsmith-mcp/callsmith_mcp/watch.py: Popen": "ends the server that the user named, no shell",
     "callsmith-report/callsmith_report/page.py: getattr": "filters of ours, by name",
     "callsmith-tiny/callsmith_tiny/card.py: format": "a text of ours",

@@ -321,7 +321,7 @@ class LogsTheKey(Client):
         (AnswersTheLast, {MANY}),
         (HoldsOnToTheServer, {CANCEL}),
         (TakesAnyModel, {UNKNOWN}),
-        (AsksAgain, days("answers 429")),
+        (AsksAgain, days("answers 429", "answers 503")),
         (SwallowsErrors, days("refuses", "no longer has the model")),
         (TakesErrorsForTurns, days("answers 200 with an error inside")),
         (ShowsPages, days("answers 502")),
