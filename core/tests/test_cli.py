@@ -423,7 +423,7 @@ def test_a_recipe_is_planned_and_run(run: Run) -> None:
     )
     plan = run("run r.toml --dry-run --json").json
     assert plan["missing"] == []
-    assert plan["turns"] == 16 * 50
+    assert plan["turns"] == 24 * 50
     assert not Path(".callsmith").exists(), "a plan touches nothing"
     assert "Nothing is missing." in run("run r.toml --dry-run").output
     done = run("run r.toml")

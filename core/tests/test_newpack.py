@@ -100,7 +100,8 @@ def test_a_name_that_cannot_be_or_is_taken_is_refused(
 
 
 def test_the_name_of_a_plugin_that_is_broken_is_taken_too(files: None) -> None:
-    registry = Registry(Found(broken=[BrokenPlugin("x", "Callsmith_Shop", "1", "it is")]))
+    broken = BrokenPlugin("x", "Callsmith_Shop", "1", "it is", "mend it")
+    registry = Registry(Found(broken=[broken]))
     with pytest.raises(DataError, match="there is a plugin callsmith-shop already"):
         new_pack("shop", registry)
 

@@ -468,7 +468,7 @@ async def test_a_lock_holds_up_the_writer_alone(
     owed = store.owed(run, problems(500), 1)
     with pytest.raises(StoreError, match="kept locked by another process"):
         await rollout(count).record(store, run, owed)
-    assert made > 300
+    assert made > 150
     other.execute("ROLLBACK")
     other.close()
     again = store.owed(run, problems(500), 1)

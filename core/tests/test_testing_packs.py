@@ -98,9 +98,9 @@ def endless(n: int) -> int:
     return n
 
 @function(examples=[{"text": "a"}])
-def unfit(text: str) -> object:
-    '''Give a function for some texts.'''
-    return len if "(" in text else text[:10]
+def unfit(text: str):
+    '''Give a set for some texts.'''
+    return {text} if "(" in text else text[:10]
 
 @function(examples=[{"key": "a"}])
 def curt(key: str) -> int:
@@ -201,7 +201,7 @@ def test_everything_that_is_wrong_is_found_and_named(
     assert "endless(n=" in survival
     assert "ended in timeout, and it is inline" in survival
     results = found["results are JSON values of a bounded size"]
-    assert "unfit gave something that is no JSON value" in results
+    assert "unfit gave something that is no JSON value: Object of type set" in results
     faults = found["fault messages help"]
     assert "is answered with what says too little: curt: '" in faults
     assert found["the same problem, state and arguments give the same result"].startswith(
@@ -241,14 +241,11 @@ def test_what_is_no_pack_is_said(tmp_path: Path) -> None:
     with pytest.raises(PluginError, match="names no plugin under"):
         check_pack(tmp_path)
     (tmp_path / "mine_empty.py").write_text("x = 1\n")
-    with pytest.raises(PluginError, match="has no functions: write @function"):
+    with pytest.raises(PluginError, match="has no functions: write a typed one"):
         check_pack(tmp_path / "mine_empty.py")
     (tmp_path / "mine_wrong.py").write_text("def f(:\n")
-    with pytest.raises(PluginError, match="can't be imported: "):
+    with pytest.raises(PluginError, match=r"mine_wrong\.py, line 1: invalid syntax"):
         check_pack(tmp_path / "mine_wrong.py")
-    (tmp_path / "json.py").write_text("x = 1\n")
-    with pytest.raises(PluginError, match="has the name of another module"):
-        check_pack(tmp_path / "json.py")
 
 
 def test_the_command_checks_a_file_and_exits_with_2(
