@@ -136,10 +136,12 @@ def test_a_counter_model_is_small_and_says_all_that_is_true() -> None:
     assert counter_model(["forall x exists y Next(x, y)"], "exists x Next(x, x)") == World(
         things=("thing1", "thing2"), true=("Next(thing1, thing2)", "Next(thing2, thing1)")
     )
-    assert counter_model(["a = b", "mother(a) = c"], "P(a)") == World(
-        things=("a", "c"),
-        true=("b = a", "mother(a) = c", "mother(c) = a"),
-    )
+    named = counter_model(["a = b", "mother(a) = c"], "P(a)")
+    assert named is not None
+    assert named.things == ("a", "c")
+    assert named.true[:2] == ("b = a", "mother(a) = c")
+    # Nothing says who the mother of c is: she is one of the two.
+    assert named.true[2:] in (("mother(c) = a",), ("mother(c) = c",))
     assert counter_model(DOGS, "Animal(rex)") is None
     with pytest.raises(SolverTimeout):
         counter_model(SUCCESSOR, "P(zero)")
