@@ -184,7 +184,8 @@ def test_a_node_that_is_killed_loses_no_chain(cluster: Cluster, tmp_path: Path, 
     killed = threading.Event()
 
     async def hold(exchange: Exchange) -> None:
-        while not killed.is_set():
+        # A worker that is still opening asks what the server can do, and is told at once.
+        while exchange.good.calls and not killed.is_set():
             await asyncio.sleep(0.01)
         await exchange.send(exchange.response())
 
@@ -245,7 +246,8 @@ def test_a_driver_that_is_stopped_leaves_no_worker_and_goes_on(
 
     with serving(Adder(stop)) as server:
         config = asking(server, sums)
-        command = [sys.executable, "-m", "callsmith", "teach", "-t", sums, "-m", config.model]
+        command = [sys.executable, "-m", "callsmith", "teach", "--problems", sums]
+        command += ["-m", config.model]
         command += ["-f", "math.add", "--dialect", "native", "--run", "r", "-j", "8"]
         command += ["--home", str(tmp_path / "home"), "--executor", "ray"]
         command += ["--address", cluster.address]
