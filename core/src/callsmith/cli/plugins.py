@@ -94,7 +94,10 @@ def _unusable(registry: Registry) -> list[str]:
     for kind in KINDS:
         for name in registry.names(kind):
             try:
-                registry.pack(name) if kind == "functions" else registry.resolve(kind, name)
+                registry.resolve(kind, name)
+                # What an address opens has no functions before it is opened.
+                if kind == "functions" and not registry.addressed_pack(name):
+                    registry.pack(name)
             except CallsmithError as error:
                 reasons.append(str(error))
     return reasons
