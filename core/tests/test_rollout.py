@@ -509,6 +509,7 @@ async def test_a_rollout_that_is_cancelled_keeps_what_was_finished(store: Store)
 
 PLUGIN = """
     import asyncio
+    import os
     from callsmith.backends import Capabilities, Completion
     from callsmith.chain import Problem
     from callsmith.hookspecs import hookimpl
@@ -541,7 +542,7 @@ PLUGIN = """
             pass
 
         async def complete(self, request):
-            await asyncio.sleep(0.005)
+            await asyncio.sleep(float(os.environ.get("TURN_SECONDS", "0.005")))
             n = int(request.problem.question.split()[-1][:-1])
             return Completion(f"answer({n + 1 + request.attempt})")
 
@@ -621,14 +622,14 @@ def test_a_run_that_is_killed_at_any_moment_goes_on_with_nothing_doubled_or_lost
 
 
 def test_a_run_that_is_under_way_is_not_started_a_second_time(
-    teach: Callable[[], subprocess.Popen[str]], tmp_path: Path
+    teach: Callable[[], subprocess.Popen[str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Both would make all chains, and half of them be thrown away."""
+    monkeypatch.setenv("TURN_SECONDS", "1")  # or it could be done before the other has begun
     first, home = teach(), tmp_path / "home"
     while count_chains(home) < 10:
         assert first.poll() is None, first.communicate()
         time.sleep(0.01)
-    first.send_signal(signal.SIGSTOP)  # or it could be done before the other has begun
     second = teach()
     _, errors = second.communicate(timeout=60)
     first.kill()

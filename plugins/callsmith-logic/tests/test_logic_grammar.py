@@ -41,6 +41,7 @@ from callsmith_logic.printing import show
         ("∀x y (Loves(x, y))", "forall x forall y Loves(x, y)"),
         ("∀xDog(x)", "forall x Dog(x)"),
         ("∀x.Dog(x)", "forall x Dog(x)"),
+        ("∀x (y)", "forall x (y)"),
         ("some x (Dog(x) && !Cat(x))", "exists x (Dog(x) and not Cat(x))"),
         ("there exists x Dog(x)", "exists x Dog(x)"),
         ("~p & ¬q | r", "(not p and not q) or r"),

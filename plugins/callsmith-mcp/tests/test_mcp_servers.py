@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import os
 import shlex
 import signal
@@ -348,3 +349,13 @@ def raw_server(folder: Path, tools: dict[str, JSON]) -> str:
         "anyio.run(main)\n"
     )
     return f"mcp:{shlex.join([sys.executable, str(script)])}"
+
+
+def test_only_the_sdk_is_silenced(caplog: pytest.LogCaptureFixture) -> None:
+    """Its sessions log as "client", as anybody's client may."""
+    from mcp.client import session
+
+    client = logging.getLogger("client")
+    for path, text in ((session.__file__, "of the SDK"), (__file__, "of somebody else")):
+        client.handle(client.makeRecord("client", logging.WARNING, path, 1, text, (), None))
+    assert [record.message for record in caplog.records] == ["of somebody else"]

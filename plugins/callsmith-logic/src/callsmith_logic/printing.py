@@ -34,7 +34,9 @@ def show(formula: Formula) -> str:
         case Not(body):
             return f"not {_operand(body)}"
         case Quantified(quantifier, variable, body):
-            return f"{quantifier} {variable} {_operand(body)}"
+            # A bare name after a variable would be read as one more variable.
+            is_name = isinstance(body, Atom) and not body.args
+            return f"{quantifier} {variable} {f'({show(body)})' if is_name else _operand(body)}"
         case Operation(operator, parts):
             return f" {operator} ".join(_part(part, operator) for part in parts)
 

@@ -21,6 +21,7 @@ from typing import IO, Any, TypeVar
 
 import anyio
 import httpx2
+import mcp.client.session
 from mcp import Client, MCPError, StdioServerParameters, stdio_client
 from mcp.client.streamable_http import streamable_http_client
 from mcp_types import CONNECTION_CLOSED, REQUEST_TIMEOUT, CallToolResult, Implementation, Tool
@@ -43,10 +44,11 @@ PAUSES = (0.2, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0)
 STAND_INS = {"Session terminated", "Server returned an error response", "Not Found"}
 """What the SDK says in the name of an HTTP server that gives no answer to the point."""
 
-# What goes wrong is said by the errors; the SDK would print a traceback as well.
-for _name in ("mcp", "client"):
-    logging.getLogger(_name).addHandler(logging.NullHandler())
-    logging.getLogger(_name).propagate = False
+# What goes wrong is said by the errors; the SDK prints a traceback as well. Its sessions log by
+# a name that others may have too.
+logging.getLogger("mcp").addHandler(logging.NullHandler())
+logging.getLogger("mcp").propagate = False
+logging.getLogger("client").addFilter(lambda record: record.pathname != mcp.client.session.__file__)
 
 
 class Connection:
