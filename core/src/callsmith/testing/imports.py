@@ -24,15 +24,16 @@ HEAVY = frozenset(_HEAVY.split())
 LIMIT = 60.0
 
 _SCRIPT = """
-import json, sys, time
+import json, pathlib, sys, time
 sys.path[:] = json.loads(sys.argv[1])
 import callsmith.functions, callsmith.hookspecs, callsmith.signatures, jsonschema, pydantic
+from callsmith.functionfiles import import_file
 import pydantic.deprecated.decorator, pydantic.errors, pydantic.json_schema
 before = set(sys.modules)
 print("-- begin", file=sys.stderr)
 began = time.process_time()
 for name in json.loads(sys.argv[2]):
-    __import__(name)
+    import_file(pathlib.Path(name)) if name.endswith(".py") else __import__(name)
 print("\\n" + json.dumps([time.process_time() - began, sorted(set(sys.modules) - before)]))
 """
 
@@ -49,7 +50,7 @@ class Imported:
 
 
 def measure_import(modules: Sequence[str]) -> Imported:
-    """Import modules in a fresh process, after what every pack needs of callsmith.
+    """Import modules, or files by their path, after what every pack needs of callsmith.
 
     Raises Failed if they can't be imported there.
     """

@@ -25,7 +25,7 @@ class FoundPack:
     """A pack, and where it comes from.
 
     ``plugin`` is the one that provides it, if one does; ``registry`` knows it and all that is
-    installed; ``modules`` are imported to list its functions.
+    installed; ``modules``, or the file, are imported to list its functions.
     """
 
     name: str
@@ -37,7 +37,7 @@ class FoundPack:
 
 @contextmanager
 def find_pack(pack: FunctionPack | str | Path) -> Iterator[FoundPack]:
-    """The pack of this name or at this path; its folder is on the import path meanwhile.
+    """The pack of this name or at this path; a project's folder is on the import path meanwhile.
 
     Raises PluginError if there is none, or it can't be used.
     """
@@ -53,8 +53,7 @@ def find_pack(pack: FunctionPack | str | Path) -> Iterator[FoundPack]:
         with _on_path(*_roots(Path(pack))):
             yield _of_folder(Path(pack))
     elif Path(pack).is_file():
-        with _on_path(Path(pack).parent):
-            yield _of_file(Path(pack))
+        yield _of_file(Path(pack))
     else:
         raise PluginError(load_registry().why_missing("functions", str(pack)))
 
@@ -84,7 +83,7 @@ def _of_file(file: Path) -> FoundPack:
         functions = load_functions(file)
     except DataError as error:
         raise PluginError(str(error)) from error
-    return FoundPack(file.stem, functions, load_registry(), None, (file.stem,))
+    return FoundPack(file.stem, functions, load_registry(), None, (str(file.absolute()),))
 
 
 def _modules(functions: Mapping[str, Function]) -> tuple[str, ...]:
