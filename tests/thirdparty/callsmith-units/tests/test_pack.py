@@ -9,7 +9,7 @@ from callsmith_units.functions import Period, add_to_date, convert, minutes_betw
 
 
 def test_the_pack_is_a_good_one() -> None:
-    check_pack("units", fuzz=50).raise_if_failed()
+    check_pack("units", fuzz=30).raise_if_failed()
 
 
 @pytest.mark.parametrize(
