@@ -321,6 +321,12 @@ async def test_types_that_people_write_have_a_schema_and_arrive(
     [
         (datetime.date, "tomorrow", "take's 'x' is wrong: input should be a valid date"),
         (list[datetime.date], ["2024-01-01", "x"], "take's 'x.1' is wrong: input should be a"),
+        (
+            datetime.time,
+            "noon",
+            "take's 'x' is wrong: input should be in a valid time format, input is too short; "
+            "write it as HH:MM:SS. Usage: take(x: string (time))",
+        ),
         (Share, {"part": 2}, "take's 'x' is wrong: a part is between 0 and 1. Usage: take(x:"),
         (Loose, {"may": "a"}, "take's 'x' is wrong: 'must' is a required property"),
     ],

@@ -40,6 +40,7 @@ def callsmith_tasks():
 
 HEAD = """
 import os
+from datetime import date
 from typing import Annotated
 from pydantic import Field
 from callsmith import BaseTask, Context, Example, FunctionPack, Problem, function
@@ -56,6 +57,11 @@ def centimetres(value: float, unit: str) -> float:
     if unit not in FACTORS:
         raise ValueError(f"there is no unit {unit[:20]!r}: there are {', '.join(FACTORS)}")
     return value * FACTORS[unit] if abs(value) < 1e300 else 1e300
+
+@function(examples=[{"start": "2024-02-27", "end": "2024-03-02"}], inline=True)
+def days(start: date, end: date) -> int:
+    '''Count the days between two dates.'''
+    return (end - start).days
 
 @function(examples=[Example({"word": "cat"}, Problem("A cat sat."), ["dog"])])
 def seen(word: Annotated[str, Field(max_length=50)], context: Context) -> bool:
@@ -76,7 +82,7 @@ class Needy(Sums):
         if data is None:
             raise DataError("the folder with the data is not given")
 
-pack = FunctionPack("lengths", [centimetres, seen])
+pack = FunctionPack("lengths", [centimetres, days, seen])
 """
 
 BAD = """
@@ -181,14 +187,14 @@ def test_a_sound_project_passes_without_being_installed(tmp_path: Path) -> None:
     assert report.subject == "pack lengths"
     seen = {check.name: check.why for check in report.checks}
     assert seen["functions survive a fuzz within their limits"].startswith(
-        "120 valid and 120 invalid argument sets, seed 0"
+        "180 valid and 180 invalid argument sets, seed 0"
     )
     assert seen["task lengths-sums: gold answers are judged correct"] == "5 gold answers"
     (skipped,) = (c for c in report.skipped if c.name == "task lengths-none")
     assert skipped.why == (
         "the folder with the data is not given; try callsmith check-task lengths-none -O KEY=VALUE"
     )
-    assert (240, 240) in {(done, total) for _, done, total in told}
+    assert (360, 360) in {(done, total) for _, done, total in told}
 
 
 def test_everything_that_is_wrong_is_found_and_named(

@@ -95,6 +95,21 @@ def test_a_gold_answer_that_is_refused_is_found() -> None:
     }
 
 
+def test_a_judge_may_look_at_what_a_chain_did() -> None:
+    class Shown(Sums):
+        def judge(self, problem: Problem, chain: Chain) -> Verdict:
+            if not any(call.name == "add" for call in chain.calls):
+                return Verdict(False, reason="nothing was added")
+            return super().judge(problem, chain)
+
+    report = check_task(Shown())
+    report.raise_if_failed()
+    seen = {check.name: check.why for check in report.checks}
+    assert seen["gold answers are judged correct"] == (
+        "5 gold answers, 5 only after their reference chains"
+    )
+
+
 def test_splits_that_share_problems_are_found() -> None:
     class Leaking(Sums):
         def problems(self, split: str) -> Iterator[Problem]:

@@ -25,6 +25,14 @@ from typing import (
 from callsmith.chain import JSON
 from callsmith.errors import PluginError
 
+FORMS = {
+    "datetime_": "YYYY-MM-DDTHH:MM:SS",
+    "date_": "YYYY-MM-DD",
+    "time_delta_": "P1DT2H30M",
+    "time_": "HH:MM:SS",
+}
+"""How to write what pydantic calls wrong, by the beginning of its name for the mistake."""
+
 
 class BadArgument(Exception):
     """An argument fits the schema and is none of its type all the same: no date, say."""
@@ -135,7 +143,9 @@ def convert(adapter: Any, value: JSON, name: str) -> Any:
         first = error.errors(include_url=False)[0]
         where = ".".join(map(str, (name, *first["loc"])))
         reason = str(first["msg"]).removeprefix("Value error, ")
-        raise BadArgument(f"{where!r} is wrong: {reason[:1].lower()}{reason[1:]}") from error
+        form = next((form for kind, form in FORMS.items() if first["type"].startswith(kind)), "")
+        hint = f"; write it as {form}" if form else ""
+        raise BadArgument(f"{where!r} is wrong: {reason[:1].lower()}{reason[1:]}{hint}") from error
 
 
 def jsonable(adapter: Any, value: Any) -> Any:

@@ -5,10 +5,11 @@ A plugin is a module that a distribution names under the entry-point group ``cal
     [project.entry-points.callsmith]
     chess = "callsmith_chess.plugin"
 
-It implements some of the hooks below, each marked ``@hookimpl``. Every hook but the last returns
-a mapping from names to where the thing is found, ``"package.module:attribute"``, imported only
-when somebody uses it; so a plugin module imports nothing heavy. What a plugin does wrong is shown
-by ``callsmith plugins`` and disturbs nothing else.
+It implements some of the hooks below, each marked ``@hookimpl``, which it imports from
+``callsmith.hookspecs``. Every hook but the last returns a mapping from names to where the thing is
+found, ``"package.module:attribute"``, imported only when somebody uses it; so a plugin module
+imports nothing heavy. What a plugin does wrong is shown by ``callsmith plugins`` and disturbs
+nothing else.
 """
 
 # mypy: disable-error-code="empty-body"

@@ -179,7 +179,8 @@ async def _try(attempt: _Attempt, found: Fuzzed, workers: Workers) -> None:
                 found.broken += [f"{shown} ended in {fault.kind}, and it is inline"] * ENOUGH
     elif fault is not None and fault.kind == "bad_result":
         found.unfit.append(f"{shown}: {fault.message}")
-    elif fault is not None and fault.kind != "function_error":
+    elif fault is not None and fault.kind not in ("function_error", "bad_arguments"):
+        # What fits the schema may be none of its type all the same: a text that is no date.
         found.broken.append(f"{shown} ended in {fault.kind}: {fault.message}")
     elif fault is not None and (wrong := unhelpful(fault)):
         found.unhelpful.append(f"{shown} is answered with what {wrong}: {fault.message}")

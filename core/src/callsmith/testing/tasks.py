@@ -79,6 +79,7 @@ class TaskTrial:
         self.split = split
         self.limit = limit
         self.context = context
+        self._references: list[Chain] | None = None
 
     @cached_property
     def problems(self) -> list[Problem]:
@@ -122,14 +123,23 @@ class TaskTrial:
 
     async def check_gold(self) -> str:
         verdicts = [(problem, self.judge(problem, problem.gold)) for problem in self.problems]
+        refused = [(problem, verdict) for problem, verdict in verdicts if not verdict.correct]
+        # A judge may look at what a chain did. To it a bare answer is no solution, but a reference
+        # chain that comes to the gold answer is.
+        worked = {
+            chain.problem.key
+            for chain in (await self._reference_chains() if refused else ())
+            if chain.answer == chain.problem.gold and self.task.judge(chain.problem, chain).correct
+        }
         fail_if(
             [
                 f"the gold answer of {named(problem)} is judged wrong: {verdict.reason}"
-                for problem, verdict in verdicts
-                if not verdict.correct
+                for problem, verdict in refused
+                if problem.key not in worked
             ]
         )
-        return f"{len(verdicts):,} gold answers"
+        count = f"{len(verdicts):,} gold answers"
+        return f"{count}, {len(refused):,} only after their reference chains" if refused else count
 
     async def check_corrupted(self) -> str:
         findings, tried = [], 0
@@ -179,18 +189,9 @@ class TaskTrial:
         return {p.key: p for p in islice(self.task.problems(split), MAX_OVERLAP)}
 
     async def check_references(self) -> str:
-        reference = getattr(self.task, "reference", None)
-        if reference is None:
+        if getattr(self.task, "reference", None) is None:
             raise Skipped("it has none")
-        # Some problems of a data set may have no annotations to make calls of: an empty plan.
-        planned = [problem for problem in self.problems if reference(problem)]
-        backend = open_reference("", task=self.task)
-        prompt = Prompt(self.task.instructions, self.functions, dialect="native")
-        async with Workers() as workers:
-            chains = [
-                await solve(problem, backend, prompt, workers, limits=Limits(steps=MAX_REFERENCE))
-                for problem in planned
-            ]
+        chains = await self._reference_chains()
         findings = [
             f"the reference chain of {named(chain.problem)} has a fault: {chain.faults[0].message}"
             for chain in chains
@@ -202,6 +203,22 @@ class TaskTrial:
         fail_if(findings)
         # Not every data set's annotations come to its gold answer.
         return f"{correct:,} of {len(chains):,} reference chains give the gold answer"
+
+    async def _reference_chains(self) -> list[Chain]:
+        """The reference chains of the problems that have one, executed once."""
+        reference = getattr(self.task, "reference", None)
+        if self._references is None and reference is not None:
+            # Some problems of a data set may have no annotations to make calls of: an empty plan.
+            planned = [problem for problem in self.problems if reference(problem)]
+            backend = open_reference("", task=self.task)
+            prompt = Prompt(self.task.instructions, self.functions, dialect="native")
+            limits = Limits(steps=MAX_REFERENCE)
+            async with Workers() as workers:
+                self._references = [
+                    await solve(problem, backend, prompt, workers, limits=limits)
+                    for problem in planned
+                ]
+        return self._references or []
 
     async def check_examples(self) -> str:
         if not self.task.examples:

@@ -1,0 +1,1 @@
+"""A patience for callsmith."""

@@ -1,0 +1,1 @@
+"""Questions to a read-only SQLite database, for callsmith."""
