@@ -321,6 +321,12 @@ async def test_types_that_people_write_have_a_schema_and_arrive(
     [
         (datetime.date, "tomorrow", "take's 'x' is wrong: input should be a valid date"),
         (list[datetime.date], ["2024-01-01", "x"], "take's 'x.1' is wrong: input should be a"),
+        (datetime.date, "86400", "take's 'x' is wrong: a number can't be read; write it as YYYY-"),
+        (
+            dict[str, datetime.datetime],
+            {"a": "-1.5"},
+            "take's 'x.a' is wrong: a number can't be read; write it as YYYY-MM-DDTHH:MM:SS",
+        ),
         (
             datetime.time,
             "noon",

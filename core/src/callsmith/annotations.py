@@ -9,6 +9,7 @@ import inspect
 import warnings
 from collections.abc import Awaitable, Iterator
 from contextlib import contextmanager
+from datetime import date, datetime, time
 from functools import reduce
 from operator import or_
 from typing import (
@@ -32,6 +33,9 @@ FORMS = {
     "time_": "HH:MM:SS",
 }
 """How to write what pydantic calls wrong, by the beginning of its name for the mistake."""
+
+
+_MOMENTS = (date, datetime, time)
 
 
 class BadArgument(Exception):
@@ -86,7 +90,10 @@ def note(annotation: Any) -> str:
 
 
 def portable(annotation: Any) -> Any:
-    """The type with ``typing.TypedDict`` as pydantic reads it before Python 3.12."""
+    """The type as pydantic should read it: ``typing.TypedDict`` before Python 3.12, and a date or
+    time that is no number of seconds."""
+    if annotation in _MOMENTS:
+        return _dated(annotation)
     if is_typeddict(annotation) and type(annotation).__module__ == "typing":
         return _typed_dict(annotation)
     arguments = getattr(annotation, "__args__", ())
@@ -113,6 +120,19 @@ def _typed_dict(found: Any) -> Any:
             needed, hint = str(origin) == "typing.Required", get_args(hint)[0]
         fields[name] = (Required if needed else NotRequired)[portable(hint)]
     return TypedDict(found.__name__, fields)  # type: ignore[operator]
+
+
+def _dated(moment: Any) -> Any:
+    """A date or time as people write it: pydantic takes the text 86400 for a day of 1970."""
+    from pydantic import BeforeValidator
+    from pydantic_core import PydanticCustomError
+
+    def written(value: Any) -> Any:
+        if isinstance(value, str) and value.strip().lstrip("+-").replace(".", "", 1).isdigit():
+            raise PydanticCustomError(f"{moment.__name__}_number", "a number can't be read")
+        return value
+
+    return Annotated[moment, BeforeValidator(written)]
 
 
 def is_plain(annotation: Any) -> bool:
