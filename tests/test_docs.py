@@ -33,6 +33,13 @@ def test_a_page_imports_what_there_is(page: str) -> None:
                 assert all(hasattr(module, name.name) for name in node.names)
 
 
+def test_the_example_of_judging_holds() -> None:
+    """The rest of the page is followed by test_tutorial."""
+    page = (ROOT / "docs" / "packs.md").read_text(encoding="utf-8")
+    example = re.findall(r"```python\n(.*?)```", page.partition("**Judging.**")[2], flags=re.DOTALL)
+    exec(compile(example[0], "packs.md", "exec"), {})
+
+
 def test_the_architecture_page_names_every_module_of_the_core_and_no_other() -> None:
     page = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8")
     core = ROOT / "core" / "src" / "callsmith"

@@ -254,7 +254,8 @@ class Chain:
 class Verdict:
     """Whether a chain's answer is right.
 
-    ``score`` is in 0..1. ``grounded`` says that a call gave the answer, so it was not guessed.
+    ``score`` is partial credit in 0..1, kept and exported; nothing is decided by it. ``grounded``
+    says that a call gave the answer, so it was not guessed.
     """
 
     correct: bool
