@@ -17,9 +17,10 @@ import json
 import re
 import shutil
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -40,6 +41,7 @@ from callsmith_logic.stories import NAMES, PROPERTIES
 from callsmith_tiny.logic_workshop import (
     PROOFWRITER_NAMES,
     PROOFWRITER_PROPERTIES,
+    WARM_UP,
     open_logic_workshop,
 )
 from callsmith_tiny.make import KINDS, Kind, make
@@ -115,13 +117,19 @@ def trained(part: Part, home: Path, seed: int, steps: int) -> dict[str, Path]:
         kind = plain
         if way == "none":
             kind = replace(kind, direct=1.0, steps=TRIAL)
-            spent = train(part, home / "trial", seed, kind)
+            later = replace(part.workshop, problems=partial(after_warm_up, part.workshop.problems))
+            spent = train(replace(part, workshop=later), home / "trial", seed, kind)
             shutil.rmtree(home / "trial")
             budget = json.loads((folders["functions"] / "seconds.json").read_text())["seconds"]
             kind = replace(kind, steps=max(TRIAL, round(TRIAL * budget / spent)))
         spent = train(part, folder, seed, kind)
         (folder / "seconds.json").write_text(json.dumps({"seconds": spent, "steps": kind.steps}))
     return folders
+
+
+def after_warm_up(problems: Callable[[int], Iterator[Problem]], seed: int) -> Iterator[Problem]:
+    """Without the short ones that come first, which would make a step look cheaper than it is."""
+    return islice(problems(seed), WARM_UP, None)
 
 
 def train(part: Part, folder: Path, seed: int, kind: Kind) -> float:

@@ -85,6 +85,8 @@ async def test_rules_are_found_by_what_they_need_and_by_what_they_lead_to() -> N
         "forall x (impus(x) -> sour(x))",
     ]
     assert await value(rules(to="lempus")) == []
+    assert await value(rules(of="dumpus", to="sour")) == ["forall x (dumpus(x) -> not sour(x))"]
+    assert await value(rules(of="mean", to="sour")) == []
 
 
 async def test_a_statement_is_looked_up_with_its_fact_and_the_rules_to_it_or_its_negation() -> None:
@@ -98,8 +100,8 @@ async def test_a_statement_is_looked_up_with_its_fact_and_the_rules_to_it_or_its
     [
         (facts("yumpuss"), r"no name 'yumpuss': did you mean yumpus\?"),
         (rules(to="qqq"), r"no name 'qqq': it has Anne, Max, "),
-        (rules(), r"give either of= or to="),
-        (rules(of="sour", to="sour"), r"give either of= or to="),
+        (rules(), r"give of= or to="),
+        (rules(of="dumpus", to="qqq"), r"no name 'qqq': it has Anne, Max, "),
         (look_up("sour(Maxx)"), r"no name 'Maxx': did you mean Max\?"),
         (look_up("sour(Max) or red(Max)"), r"is no plain statement such as not sour\(Max\)"),
         (conclude("Max is sour"), r"character"),

@@ -41,6 +41,7 @@ def test_a_search_goes_back_to_a_fact_and_derives_the_statement_from_it():
         "look_up dumpus(Max)",
         "look_up yumpus(Max)",
         "modus_ponens forall x (yumpus(x) -> dumpus(x)) yumpus(Max)",
+        "rules dumpus sour",
         "modus_ponens forall x (dumpus(x) -> not sour(x)) dumpus(Max)",
         "conclude not sour(Max)",
     ]
@@ -70,6 +71,7 @@ def test_with_two_conditions_all_is_looked_up_and_both_are_given():
         "look_up cold(Bob)",
         "look_up red(Bob)",
         "modus_ponens forall x (red(x) -> cold(x)) red(Bob)",
+        "rules quiet smart",
         "modus_ponens forall x (quiet(x) and cold(x) -> smart(x)) quiet(Bob) and cold(Bob)",
         "conclude smart(Bob)",
     ]
@@ -82,6 +84,7 @@ def test_a_rule_that_any_thing_may_meet_is_looked_up_for_each():
         "look_up cold(dog)",
         "look_up eats(dog, dog)",
         "look_up eats(cow, dog)",
+        "rules eats cold",
         "modus_ponens forall x (eats(x, dog) -> cold(dog)) eats(cow, dog)",
         "conclude cold(dog)",
     ]

@@ -39,21 +39,28 @@ def facts(of: str, context: Context) -> list[str]:
 
 
 @function(
-    examples=[Example({"of": "yumpus"}, RIDDLE), Example({"to": "sour"}, RIDDLE)], inline=True
+    examples=[
+        Example({"of": "yumpus"}, RIDDLE),
+        Example({"to": "sour"}, RIDDLE),
+        Example({"of": "impus", "to": "sour"}, RIDDLE),
+    ],
+    inline=True,
 )
 def rules(context: Context, of: str = "", to: str = "") -> list[str]:
-    """Look up rules of the problem: those that need something, or those that lead to something.
+    """Look up rules of the problem: that need something, that lead to something, or both.
 
     Args:
         of: A kind, property or verb that the rules have as a condition.
         to: A kind, property or verb that the rules conclude, or its negation.
     """
     world = _world(context)
-    if bool(of) == bool(to):
-        raise StepError("give either of= or to=: rules(of='yumpus'), or rules(to='sour')")
-    _check_name(of or to, world, context.problem)
+    if not of and not to:
+        raise StepError("give of= or to=: rules(of='yumpus'), or rules(to='sour')")
+    for name in filter(None, (of, to)):
+        _check_name(name, world, context.problem)
     if of:
-        return [str(rule) for rule in world.rules_of(of)]
+        leading = world.rules_to(to) if to else world.rules
+        return [str(rule) for rule in world.rules_of(of) if rule in leading]
     evidence = evidence_in(context.state)
     evidence.add(evidence.to, to)
     keep(context, evidence)

@@ -128,7 +128,7 @@ class _Drawing:
         """One more fact or rule."""
         kinds = [*self.path, *self.aside]
         kind = self.dice.choice(kinds)
-        match self.dice.choices(range(6), (5, 5, 6, 2, 1, 1))[0]:
+        match self.dice.choices(range(6), (4, 4, 5, 5, 1, 1))[0]:
             case 0:  # a branch off the chain, or off another branch
                 self.rules.append(_rule(kind, self._another()))
             case 1:  # a kind that leads to it
@@ -136,8 +136,8 @@ class _Drawing:
             case 2:
                 self.rules.append(Rule((_is(kind),), self._property()))
             case 3:  # another way to what is asked, for which the thing is of the wrong kind
-                sign = self.dice.random() < 0.5
-                target = self.target if sign else -self.target
+                # Mostly the contrary, or a chain could be ended without reading its last rule.
+                target = -self.target if self.dice.random() < 0.75 else self.target
                 self.rules.append(Rule((_is(self._another()),), target))
             case 4:
                 other = self.dice.choice(self.others)

@@ -54,8 +54,8 @@ right chain is likelier. So its first choice is often wrong where some of its sa
 # tiny:logic-teacher
 
 A toy: a Llama-architecture model of {layers} layers that settles what follows from kinds and rules
-by calling `look_up`, `modus_ponens` and `conclude`. It exists so that callsmith's pipeline can be
-run from end to end on any machine, with real models, in minutes.
+by calling `look_up`, `rules`, `modus_ponens` and `conclude`. It exists so that callsmith's pipeline
+can be run from end to end on any machine, with real models, in minutes.
 
 ## How it was made
 

@@ -3,7 +3,9 @@
 Breadth first and backwards from the goal: look up what the text says to it, then each condition
 of the rules found, in the order in which they were shown. Where every rule has one condition the
 search ends at the first that leads back to a fact; elsewhere, when nothing is left to look up.
-Then the rules are applied forwards, up to the goal, and it is concluded.
+Then the rules are applied forwards, up to the goal, and it is concluded. The last of them is looked
+up once more: others say the contrary of the goal, and of two words that differ in a ``not`` alone a
+small model copies the nearest.
 """
 
 from __future__ import annotations
@@ -25,6 +27,9 @@ def search(world: World, goal: Literal) -> Sequence[Call]:
     if label != "Unknown":
         for literal in closure.proof(goal if label == "True" else -goal):
             instance, rule = closure.by[literal]
+            if literal in (goal, -goal):
+                ends = {"of": rule.conditions[0].predicate, "to": goal.predicate}
+                calls.append(Call("rules", ends))
             fact = " and ".join(str(condition) for condition in instance.conditions)
             calls.append(Call("modus_ponens", {"rule": str(rule), "fact": fact}))
     calls.append(Call("conclude", {"statement": str(goal)}))
