@@ -79,18 +79,19 @@ def main(name: str, seeds: int, home: Path | None, as_json: bool) -> None:
 def group_by_hops(workspace: Workspace, outcome: Outcome) -> Rows:
     """Of each model judged greedily, by hops: problems, right answers and good chains."""
     found: Rows = {}
-    for judged in outcome.recipe.eval:
-        groups: dict[str, list[tuple[bool, bool]]] = defaultdict(list)
-        for chain, verdict in workspace.store.records(workspace.store.run(judged.name)):
-            if judged.attempts > 1 or "hops" not in chain.problem.meta:
-                break
-            unknown = chain.problem.gold == "Unknown"
-            hops = "Unknown" if unknown else str(chain.problem.meta["hops"])
-            good = verdict.correct and verdict.grounded and not chain.faults
-            groups[hops].append((verdict.correct, good))
-        for hops, made in sorted(groups.items()):
-            right, good = (fmean(values) for values in zip(*made, strict=True))
-            found.setdefault(judged.label, {})[hops] = (len(made), right, good)
+    with workspace.store() as store:
+        for judged in outcome.recipe.eval:
+            groups: dict[str, list[tuple[bool, bool]]] = defaultdict(list)
+            for chain, verdict in store.records(store.run(judged.name)):
+                if judged.attempts > 1 or "hops" not in chain.problem.meta:
+                    break
+                unknown = chain.problem.gold == "Unknown"
+                hops = "Unknown" if unknown else str(chain.problem.meta["hops"])
+                good = verdict.correct and verdict.grounded and not chain.faults
+                groups[hops].append((verdict.correct, good))
+            for hops, made in sorted(groups.items()):
+                right, good = (fmean(values) for values in zip(*made, strict=True))
+                found.setdefault(judged.label, {})[hops] = (len(made), right, good)
     return found
 
 
