@@ -60,7 +60,7 @@ def main(name: str, seeds: int, home: Path | None, as_json: bool) -> None:
     for seed in range(seeds):
         workspace = Workspace(home / f"seed-{seed}", registry)
         part = read_recipe(with_sampling(recipe, seed), f"{name}, seed {seed}")
-        outcomes.append(run_recipe(workspace, part, Terminal(quiet=True)))
+        outcomes.append(run_recipe(workspace, part, Terminal(workspace.home, quiet=True)))
         by_hops.append(group_by_hops(workspace, outcomes[-1]))
     if as_json:
         print_json(

@@ -102,7 +102,7 @@ def test_a_recipe_that_was_killed_ends_whole_with_nothing_doubled(folder: Path) 
             ).fetchall()
         )
     judged = ("teacher", "before", "without", "dpo", "sft")
-    assert counts == {"samples": 160, **{f"eval-{label}": 40 for label in judged}}
+    assert counts == {"samples": 160, **{f"eval-small-{label}": 40 for label in judged}}
 
 
 def test_a_recipe_that_is_done_makes_nothing_new(folder: Path) -> None:
@@ -143,7 +143,7 @@ def test_a_model_is_not_judged_on_what_it_was_trained_on(folder: Path) -> None:
 
 
 def test_problems_that_were_judged_on_make_no_pairs(folder: Path) -> None:
-    process = start(folder, "pairs", "cheating", "samples", "eval-before")
+    process = start(folder, "pairs", "cheating", "samples", "eval-small-before")
     _, err = process.communicate(timeout=120)
     assert process.returncode == 2
     assert "Traceback" not in err

@@ -581,7 +581,8 @@ def test_a_run_that_exists_with_another_configuration_is_refused_with_the_differ
     run(f"{TEACH} --run r -n 2")
     assert refused(run, f"{TEACH} --run r --seed 5 --top-p 0.5") == (
         "run 'r' exists with another configuration: sampling.top_p was 1.0, now 0.5; "
-        "seed was 0, now 5; choose another name with --run, or start it as it was"
+        "seed was 0, now 5; choose another name with --run, another folder with --home, or start "
+        "it as it was"
     )
     shots = refused(run, "teach -t doubling -m toy:right --run r")
     assert 'model was "toy:mixed", now "toy:right"' in shots

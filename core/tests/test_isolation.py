@@ -267,7 +267,7 @@ async def test_a_crash_on_import_is_a_fault_too(define: Define) -> None:
         ("raise SystemExit", "function_error", "go: SystemExit"),
         ("raise StopIteration", "function_error", "go: StopIteration"),
         ("return {1, 2}", "bad_result", "go gave something that is no JSON value: Object of type"),
-        ("return float('nan')", "bad_result", "go gave something that is no JSON value"),
+        ("return float('nan')", "bad_result", "no JSON value: a number is infinite, or none"),
         ("return 'x' * 10_000_000", "bad_result", "something of 10,000,002 characters"),
         ("context.state = object()", "bad_result", "go gave a state that is no JSON value"),
     ],

@@ -123,15 +123,20 @@ def test_models_that_are_judged_together_share_their_eval_and_the_baseline_has_n
         "steps": 5,
         "split": "test",
     }
-    assert before == EvalPart(**common, label="before", model="hf:student")  # type: ignore[arg-type]
+    assert before == EvalPart(
+        **common,  # type: ignore[arg-type]
+        label="before",
+        model="hf:student",
+        run="eval-whole-before",
+    )
     assert after == EvalPart(
         **common,  # type: ignore[arg-type]
         label="after DPO!",
         model="dpo",
         functions=(),
         baseline="before",
+        run="eval-whole-after-DPO",
     )
-    assert (before.name, after.name) == ("eval-before", "eval-after-DPO")
 
 
 TASK = 'task = "sums.jsonl"\n'

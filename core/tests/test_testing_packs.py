@@ -56,7 +56,7 @@ def centimetres(value: float, unit: str) -> float:
     '''Give a length in centimetres.'''
     if unit not in FACTORS:
         raise ValueError(f"there is no unit {unit[:20]!r}: there are {', '.join(FACTORS)}")
-    return value * FACTORS[unit] if abs(value) < 1e300 else 1e300
+    return value * FACTORS[unit]  # infinite at times, which is the argument's fault
 
 @function(examples=[{"start": "2024-02-27", "end": "2024-03-02"}], inline=True)
 def days(start: date, end: date) -> int:
@@ -225,18 +225,18 @@ def test_everything_that_is_wrong_is_found_and_named(
 
 
 def test_a_heavy_import_is_named(tmp_path: Path) -> None:
-    folder = project(tmp_path, "heavy", "import sympy\n" + GOOD)
-    (folder / "src" / "sympy.py").write_text("")  # in the place of the real one, which is slow
+    folder = project(tmp_path, "heavy", "import spacy\n" + GOOD)
+    (folder / "src" / "spacy.py").write_text("")  # in the place of the real one
     found = why(check_pack(folder, fuzz=0))
-    assert found["importing it is light"].startswith("it imports sympy: import them inside")
+    assert found["importing it is light"].startswith("it imports spacy: import them inside")
 
 
 def test_a_file_is_measured_whatever_module_has_its_name(tmp_path: Path) -> None:
     file = tmp_path / "statistics.py"
-    file.write_text("import sympy\n" + HEAD + GOOD)
-    (tmp_path / "sympy.py").write_text("")  # where the real one is not installed
+    file.write_text("import nltk\n" + HEAD + GOOD)
+    (tmp_path / "nltk.py").write_text("")  # where the real one is not installed
     found = why(check_pack(file, fuzz=0))
-    assert found["importing it is light"].startswith("it imports sympy: import them inside")
+    assert found["importing it is light"].startswith("it imports nltk: import them inside")
 
 
 def test_a_pack_object_with_a_schema_that_is_none() -> None:

@@ -11,7 +11,7 @@ import json
 import re
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -41,10 +41,6 @@ class EvalPart(RolloutConfig):
 
     label: str
     baseline: str = ""
-
-    @property
-    def name(self) -> str:
-        return self.run or "eval-" + re.sub(r"\W+", "-", self.label).strip("-")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,9 +116,18 @@ def read_recipe(table: Mapping[str, Any], source: str) -> Recipe:
     if not any(parts.values()):
         raise DataError(f"{source} has nothing to do: it needs a [[teach]], say, or an [[eval]]")
     name = str(table.get("name", Path(source).stem))
+    # Named after the recipe too: several may be run in one workspace.
+    parts["eval"] = tuple(
+        replace(part, run=part.run or f"eval-{_slug(name)}-{_slug(part.label)}")
+        for part in parts["eval"]
+    )
     recipe = Recipe(name=name, description=str(table.get("description", "")), **parts)
     _check_names(recipe, source)
     return recipe
+
+
+def _slug(text: str) -> str:
+    return re.sub(r"\W+", "-", text).strip("-")
 
 
 def _judged_models(entry: JSON, source: str) -> list[JSON]:

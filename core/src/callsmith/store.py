@@ -111,7 +111,8 @@ class Store:
                 shown = f" (the prompt differs in {', '.join(parts)})" if parts else ""
                 raise StoreError(
                     f"run {name!r} exists with another configuration: {_listed(changed)}{shown}; "
-                    f"choose another name with --run, or start it as it was"
+                    "choose another name with --run, another folder with --home, or start it as it "
+                    "was"
                 )
             versions = differences(run.plugins, plugins)
             warning = f"run {name!r} goes on with other plugins: {_listed(versions)}"

@@ -16,6 +16,9 @@ MAX_DEPTH = 20
 MAX_DIGITS = 4_300
 """Of a whole number: Python itself writes and reads no more."""
 
+INFINITE = "a number is infinite, or none at all"
+"""What is said of a result with a number too large to be one."""
+
 _MAX_BITS = int(MAX_DIGITS * math.log2(10))
 
 write_json = json.JSONEncoder(ensure_ascii=False).encode
@@ -38,7 +41,7 @@ def plain(value: object, depth: int = MAX_DEPTH) -> JSON:
         return int(value)
     if isinstance(value, float):
         if not math.isfinite(value):
-            raise ValueError("a number is infinite, or none at all")
+            raise ValueError(INFINITE)
         return float(value)
     if not isinstance(value, list | tuple | dict):
         raise ValueError(f"JSON has no {type(value).__name__}")

@@ -113,11 +113,13 @@ class _BadResult(Exception):
 
 def _encode(value: Any, what: str) -> str:
     from callsmith.errors import describe
+    from callsmith.values import INFINITE
 
     try:
         text = json.dumps(value, allow_nan=False)
     except (TypeError, ValueError, RecursionError) as error:
-        raise _BadResult(f"gave {what} that is no JSON value: {describe(error)}") from error
+        why = INFINITE if "Out of range float" in str(error) else describe(error)
+        raise _BadResult(f"gave {what} that is no JSON value: {why}") from error
     if len(text) > MAX_REPLY:
         raise _BadResult(f"gave {what} of {len(text):,} characters, over {MAX_REPLY:,}")
     return text

@@ -47,8 +47,8 @@ def ask_command(
 
     \b
     Examples:
-      callsmith ask "A box holds 6 eggs. How many are in 4 boxes?" -t wordproblems -m tiny:teacher
-      callsmith ask -t gsm8k --problem 0 -m reference
+      callsmith ask -t wordproblems --split test --problem 3 -m tiny:teacher
+      callsmith ask "A box holds 6 eggs. How many eggs are in 4 boxes?" -m tiny:teacher -f math
       callsmith ask "What is 2/3 of 48?" -m ollama:llama3.1 -f math
       callsmith ask "How big is a room of 3 by 4 m?" -m ollama:llama3.1 -f my_functions.py
     """

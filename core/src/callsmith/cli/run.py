@@ -1,8 +1,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import click
@@ -23,10 +23,12 @@ from callsmith.cli.progress import rollout_progress, training_progress
 from callsmith.cli.train import show_trained
 from callsmith.configs import RolloutConfig, TrainConfig
 from callsmith.evaluation import Evaluation
+from callsmith.models import ModelFolder
 from callsmith.pairs import PairStatistics
 from callsmith.patience import Tally
 from callsmith.pipeline import Outcome, check_recipe, run_recipe
 from callsmith.recipe import PairsPart, Recipe, load_recipe, plan_recipe
+from callsmith.recording import OnRecord
 from callsmith.tasks import problems_of
 from callsmith.training import TrainedModel
 from callsmith.workspace import Workspace
@@ -55,13 +57,15 @@ def run_command(
     if dry_run:
         _show_plan(workspace, loaded, as_json)
         return
-    began = time.perf_counter()
-    outcome = run_recipe(workspace, loaded, Terminal(quiet=as_json))
+    began, terminal = time.perf_counter(), Terminal(workspace.home, quiet=as_json)
+    outcome = run_recipe(workspace, loaded, terminal)
     if as_json:
         print_json(outcome.to_json())
     else:
         show_outcome(outcome)
-        console.print(f"\n[dim]{time.perf_counter() - began:.0f} s in all[/]", highlight=False)
+        note = "" if terminal.made else "all was done before, nothing was made anew; "
+        took = f"{time.perf_counter() - began:.0f} s in all"
+        console.print(f"\n[dim]{note}{took}[/]", highlight=False)
     if "report" in workspace.registry.names("commands"):
         report = workspace.registry.resolve("commands", "report")
         assert isinstance(report, click.Command)
@@ -69,20 +73,29 @@ def run_command(
 
 
 class Terminal:
-    """Tells a person what happens."""
+    """Tells a person what happens. ``made`` counts what was not there before: chains, trainings."""
 
-    def __init__(self, quiet: bool) -> None:
-        self._quiet = quiet
+    def __init__(self, home: Path, quiet: bool) -> None:
+        self._home, self._quiet = home, quiet
+        self._trained_before = False
+        self.made = 0
 
-    def rollout(
-        self, part: RolloutConfig
-    ) -> AbstractContextManager[Callable[[Tally, Sequence[tuple[Chain, Verdict]]], None]]:
-        return rollout_progress(getattr(part, "label", part.name), self._quiet)
+    @contextmanager
+    def rollout(self, part: RolloutConfig) -> Iterator[OnRecord]:
+        with rollout_progress(getattr(part, "label", part.name), self._quiet) as show:
 
-    def training(
-        self, part: TrainConfig
-    ) -> AbstractContextManager[Callable[[Mapping[str, float]], None]]:
-        return training_progress(part.name, self._quiet)
+            def tell(tally: Tally, batch: Sequence[tuple[Chain, Verdict]]) -> None:
+                self.made += len(batch)
+                show(tally, batch)
+
+            yield tell
+
+    @contextmanager
+    def training(self, part: TrainConfig) -> Iterator[Callable[[Mapping[str, float]], None]]:
+        self._trained_before = ModelFolder(self._home, part.name).is_finished
+        self.made += not self._trained_before
+        with training_progress(part.name, self._quiet) as show:
+            yield show
 
     def taught(self, part: RolloutConfig, evaluation: Evaluation, new: int) -> None:
         if not self._quiet:
@@ -98,7 +111,7 @@ class Terminal:
 
     def trained(self, part: TrainConfig, model: TrainedModel) -> None:
         if not self._quiet:
-            show_trained(part.name, model)
+            show_trained(part.name, model, self._trained_before)
 
 
 def show_outcome(outcome: Outcome) -> None:

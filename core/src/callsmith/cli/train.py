@@ -21,6 +21,7 @@ from callsmith.cli.common import (
 from callsmith.cli.options import dialect_option, functions_option, task_options
 from callsmith.cli.progress import training_progress
 from callsmith.configs import TrainConfig
+from callsmith.models import ModelFolder
 from callsmith.store import Store
 from callsmith.training import TrainedModel
 from callsmith.workspace import Workspace
@@ -73,6 +74,7 @@ def train_command(name: str, home: Path | None, as_json: bool, **settings: Any) 
         with workspace.store() as store:
             settings["task"], options = _task_of(store, settings["pairs"], settings["runs"])
         settings["task_options"] = {**options, **settings["task_options"]}
+    before = ModelFolder(workspace.home, name).is_finished
     with training_progress(name, quiet=as_json) as progress:
         trained = workspace.train(TrainConfig(name=name, **settings), progress)
     if as_json:
@@ -87,7 +89,7 @@ def train_command(name: str, home: Path | None, as_json: bool, **settings: Any) 
             }
         )
         return
-    show_trained(name, trained)
+    show_trained(name, trained, before)
     task = settings["task"]
     chosen = f"--problems {task}" if task.endswith(".jsonl") else f"-t {task}"
     say_next(f"callsmith eval {chosen} -m {name}", "measures it")
@@ -97,16 +99,16 @@ SHOWN = ("loss", "token_accuracy", "reward_accuracy", "margin", "logp_chosen", "
 """Metrics that a person looks at first; the others are in the model's ``metrics.jsonl``."""
 
 
-def show_trained(name: str, trained: TrainedModel) -> None:
-    """What came out of a training, in two lines."""
+def show_trained(name: str, trained: TrainedModel, before: bool) -> None:
+    """What came out of a training, in two lines; whether it was finished ``before``."""
     metrics = ", ".join(
         f"{key.replace('_', ' ')} {value:.3g}"
         for key, value in trained.metrics.items()
         if key in SHOWN
     )
     console.print(
-        f"[bold]{escape(name)}[/]: {trained.steps:,} steps in {trained.seconds:.1f} s → "
-        + escape(str(trained.path))
+        f"[bold]{escape(name)}[/]: {'trained before, ' if before else ''}{trained.steps:,} steps "
+        f"in {trained.seconds:.1f} s → {escape(str(trained.path))}"
     )
     console.print(f"  [dim]{metrics}[/]")
     for warning in trained.warnings:

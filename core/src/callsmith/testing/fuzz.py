@@ -18,6 +18,7 @@ from callsmith.chain import JSON, Call, Fault, Result
 from callsmith.functions import Context, Example, Function, format_call
 from callsmith.isolation import Workers
 from callsmith.testing.samples import Sampler, Unmade
+from callsmith.values import INFINITE
 
 Progress = Callable[[str, int, int], None]
 """Told what is being tried, how many calls are done, and how many there will be."""
@@ -30,6 +31,9 @@ TWICE = 20
 
 MAX_STOPPED = 0.02
 """The share of an isolated function's valid calls that may end at its limits."""
+
+ALLOWED = ("function_error", "bad_arguments", "bad_result")
+"""Faults that a valid call may end in, if they say what to do."""
 
 ENOUGH = 3
 """Calls that break a function, after which it is not called again."""
@@ -177,9 +181,10 @@ async def _try(attempt: _Attempt, found: Fuzzed, workers: Workers) -> None:
             result, _ = await outcome(function, attempt.arguments, attempt.example, workers)
             if result.fault is not None and result.fault.kind == fault.kind:
                 found.broken += [f"{shown} ended in {fault.kind}, and it is inline"] * ENOUGH
-    elif fault is not None and fault.kind == "bad_result":
+    elif fault is not None and fault.kind == "bad_result" and INFINITE not in fault.message:
+        # What is infinite is no mistake of the function: the arguments were too large.
         found.unfit.append(f"{shown}: {fault.message}")
-    elif fault is not None and fault.kind not in ("function_error", "bad_arguments"):
+    elif fault is not None and fault.kind not in ALLOWED:
         # What fits the schema may be none of its type all the same: a text that is no date.
         found.broken.append(f"{shown} ended in {fault.kind}: {fault.message}")
     elif fault is not None and (wrong := unhelpful(fault)):

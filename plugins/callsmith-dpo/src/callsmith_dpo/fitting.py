@@ -83,8 +83,9 @@ class Training:
             tokens.update(repr(example).encode())
         return {
             "trainer": self.trainer,
-            "student": self.student,
-            # The caller knows when other weights stand under the same name.
+            # The caller's name for it, which stays where a folder is moved; and the caller knows
+            # when other weights stand under the same name.
+            "student": self.facts.get("student", self.student),
             "weights": self.facts.get("student_weights", ""),
             "examples": len(self.plan.examples),
             "tokens": tokens.hexdigest()[:16],
