@@ -155,6 +155,8 @@ TOY = '''
 
         def train(self, student, data, config, out, progress, resume=False):
             self.check(config)
+            if resume and (out / "callsmith.json").exists():
+                return TrainedModel(out, 1, 0.1, {"loss": 0.5})
             out.mkdir(parents=True)
             progress({"step": 1, "steps": 1, "loss": 0.5})
             marker = {"steps": 1, "seconds": 0.1, "metrics": {"loss": 0.5}, "facts": data.facts}
@@ -268,6 +270,8 @@ def test_a_run_is_made_listed_shown_exported_and_judged_again(run: Run, tmp_path
     exported = run("export doubling-train-toy-mixed out/chains.jsonl --json").json
     assert exported["chains"] == 40
     assert len(Path("out/chains.jsonl").read_text().splitlines()) == 40
+    run("export doubling-train-toy-mixed out/chains.parquet")
+    assert Path("out/chains.parquet").read_bytes()[:4] == b"PAR1"
 
     assert run("rescore doubling-train-toy-mixed --json").json == {
         "chains": 40,
@@ -290,6 +294,8 @@ def test_from_chains_to_pairs_to_a_student_that_is_judged_on_other_problems(run:
     assert "dpo: 1 steps in 0.1 s" in trained.output
     assert "it fell [/b]" in trained.errors
     assert Path(".callsmith/models/dpo/callsmith.json").is_file()
+    again = run("train dpo --student toy:mixed --trainer toy --pairs first -s rate=0.1")
+    assert "dpo: trained before, 1 steps in 0.1 s" in again.output
 
     judged = run("eval -t doubling -m toy:mixed --against toy:right --and-without-functions --json")
     assert judged.code == 0
@@ -430,6 +436,17 @@ def test_a_recipe_is_planned_and_run(run: Run) -> None:
     assert done.code == 0, done
     assert "a: 40 chains of toy:mixed (40 new)" in done.output
     assert Path(".callsmith/outcomes/small.json").is_file()
+    assert "made anew" not in done.output
+    again = run("run r.toml")
+    assert "a: 40 chains of toy:mixed (0 new)" in again.output
+    assert "t: trained before" in again.output
+    assert "all was done before, nothing was made anew" in again.output
+    # Another recipe may judge models under the same labels, in the same workspace.
+    Path("other.toml").write_text(
+        'name = "other"\ntask = "doubling"\nseed = 1\n'
+        '[[eval]]\nsplit = "test"\nmodels = [{ label = "before", model = "toy:right" }]\n'
+    )
+    assert run("run other.toml").code == 0
 
 
 def test_a_recipe_is_refused_before_anything_runs(run: Run) -> None:

@@ -695,11 +695,10 @@ async def test_ctrl_c_once_finishes_what_is_in_flight_twice_drops_it(
 # ---- early stopping -----------------------------------------------------------------------------
 
 
-async def balanced(store: Store, attempts: int, enough: int) -> tuple[Tally, Run]:
-    """Problems that come right at every second attempt, but the first: always, and the last: never.
-
-    One chain at a time, so that what is skipped is known.
-    """
+async def balanced(
+    store: Store, attempts: int, enough: int, concurrency: int = 1
+) -> tuple[Tally, Run]:
+    """Problems that come right at every second attempt; the first always, the last never."""
 
     def turn(request: Request) -> str:
         n = int(request.problem.question.split()[2])
@@ -708,12 +707,16 @@ async def balanced(store: Store, attempts: int, enough: int) -> tuple[Tally, Run
 
     run = begin(store)
     owed = store.owed(run, problems(4), attempts)
-    engine = replace(rollout(turn, concurrency=1), until_both=enough)
+    engine = replace(rollout(turn, concurrency=concurrency), until_both=enough)
     return await engine.record(store, run, owed), run
 
 
-async def test_a_problem_with_enough_of_both_gets_no_more_attempts(store: Store) -> None:
-    tally, run = await balanced(store, attempts=10, enough=2)
+@pytest.mark.parametrize("concurrency", [1, 3, 64])
+async def test_a_problem_with_enough_of_both_gets_no_more_attempts(
+    store: Store, concurrency: int
+) -> None:
+    """Nor are any begun that those in flight may make needless, however many could be."""
+    tally, run = await balanced(store, 10, 2, concurrency)
     made = Counter(chain.problem.question for chain, _ in recorded(store))
     assert [made[f"What is {n} and {n}?"] for n in range(4)] == [10, 4, 4, 10]
     assert (tally.done, tally.owed, tally.settled) == (28, 28, 2)

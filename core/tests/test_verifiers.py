@@ -135,6 +135,7 @@ def test_labels_are_read_in_any_of_their_spellings() -> None:
     for other in ("True or False", "It is True", "", None, 1, ["True"], "True" * 1000):
         assert "none of True, False, Unknown" in labels.compare(other, "True")[1]
     assert labels.answer == {"enum": ["True", "False", "Unknown"]}
+    assert LabelVerifier(["3", "4"]).compare(3, "3")[0]
 
 
 def test_labels_that_share_a_spelling_are_refused() -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import signal
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import aclosing, contextmanager, suppress
 from dataclasses import dataclass, field
@@ -36,7 +37,7 @@ class Rollout:
     """Many chains, judged and recorded. ``seed`` is the run's; a chain's own is `chain_seed`.
 
     With ``until_both`` a problem is settled, and owes nothing more, once it has so many correct
-    and so many incorrect chains.
+    and so many incorrect chains; none is begun that the ones in flight could make needless.
     """
 
     task: Task
@@ -66,25 +67,31 @@ class Rollout:
         assert making
         recorder = Recorder(store.path.parent, run, tally, on_record, making.cancel)
 
+        left = list(owed)
+
         def jobs() -> Iterator[Job]:
-            for problem, attempt in owed:
+            coming, left[:] = left[:], []
+            for problem, attempt in coming:
                 if tally.stopping:
                     return
                 if balance.is_settled(problem.key):
                     tally.owed -= 1
-                else:
+                elif balance.begin(problem.key):
                     yield Job(problem, attempt, chain_seed(self.seed, problem, attempt))
+                else:  # what is in flight may settle it: once that is done, it is asked again
+                    left.append((problem, attempt))
 
         try:
             with _interrupting(tally, making.cancel):
                 try:
-                    chains = self.executor.run(jobs(), self.maker, tally)
-                    async with aclosing(chains):
-                        async for chain in chains:
-                            verdict = judge(self.task, chain.problem, chain)
-                            await recorder.add(chain, verdict)
-                            if balance.add(chain.problem.key, verdict):
-                                recorder.settle(chain.problem.key)
+                    while left and not tally.stopping:
+                        chains = self.executor.run(jobs(), self.maker, tally)
+                        async with aclosing(chains):
+                            async for chain in chains:
+                                verdict = judge(self.task, chain.problem, chain)
+                                await recorder.add(chain, verdict)
+                                if balance.add(chain.problem.key, verdict):
+                                    recorder.settle(chain.problem.key)
                 finally:
                     await recorder.close()  # what is finished is kept, whatever ended the rest
         except asyncio.CancelledError:
@@ -110,6 +117,7 @@ class Balance:
     def __init__(self, enough: int | None, verdicts: Mapping[str, tuple[int, int]]) -> None:
         self._enough = enough
         self._counts = {key: list(counts) for key, counts in verdicts.items()}
+        self._in_flight: Counter[str] = Counter()
 
     def settled(self) -> list[str]:
         return [key for key in self._counts if self.is_settled(key)]
@@ -117,9 +125,21 @@ class Balance:
     def is_settled(self, key: str) -> bool:
         return bool(self._enough) and min(self._counts.get(key, (0, 0))) >= (self._enough or 0)
 
+    def begin(self, key: str) -> bool:
+        """Count a chain as in flight, and say so, unless those in flight may be all it takes."""
+        if self._enough:
+            needed = sum(max(0, self._enough - count) for count in self._counts.get(key, (0, 0)))
+            if self._in_flight[key] >= needed:
+                return False
+            self._in_flight[key] += 1
+        return True
+
     def add(self, key: str, verdict: Verdict) -> bool:
         """Count a chain; says whether it was the one that settles the problem."""
-        if not self._enough or self.is_settled(key):
+        if not self._enough:
+            return False
+        self._in_flight[key] -= 1
+        if self.is_settled(key):
             return False
         self._counts.setdefault(key, [0, 0])[verdict.correct] += 1
         return self.is_settled(key)

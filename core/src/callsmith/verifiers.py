@@ -121,7 +121,7 @@ class LabelVerifier:
 
     def read(self, value: JSON) -> str | None:
         """The label that a value spells, if it does."""
-        text = str(value) if isinstance(value, bool | str) else ""
+        text = str(value) if isinstance(value, int | str) else ""
         return self._spellings.get(_bare(text)) if len(text) <= MAX_TEXT else None
 
     def compare(self, answer: JSON, gold: JSON) -> Comparison:

@@ -17,19 +17,22 @@ from callsmith.workspace import Workspace
     "--format",
     "form",
     type=click.Choice(["jsonl", "parquet", "dataset"]),
-    default="jsonl",
-    show_default=True,
+    help="By default parquet where PATH ends so, else jsonl.",
 )
 @home_option
 @json_option
-def export_command(run: str, path: Path, form: Format, home: Path | None, as_json: bool) -> None:
+def export_command(
+    run: str, path: Path, form: Format | None, home: Path | None, as_json: bool
+) -> None:
     """Write RUN's chains with their verdicts to PATH: JSONL, Parquet, or a Hugging Face dataset.
 
     \b
     Examples:
       callsmith export my-run chains.jsonl
+      callsmith export my-run chains.parquet
       callsmith export my-run chains/ --format dataset
     """
+    form = form or ("parquet" if path.suffix == ".parquet" else "jsonl")
     with Workspace(home).store() as store:
         written = export(store.records(store.run(run)), path, form)
     if as_json:

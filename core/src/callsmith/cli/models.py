@@ -75,8 +75,9 @@ def models_command(server: str, options: tuple[str, ...], home: Path | None, as_
         name = chatting[0].name
         example = f"{scheme}:{name}{'@' + url if url else ''}" if scheme else name
         given = "".join(f" -o {shlex.quote(option)}" for option in options)
-        command = f'callsmith ask "What is 12 * 7?" -f "math.*" -m {shlex.quote(example)}{given}'
-        say_next(command, "asks one")
+        # One that was trained here knows its task, and may know nothing else.
+        what = '"What is 12 * 7?" -f "math.*"' if scheme else "-t TASK --split test --problem 0"
+        say_next(f"callsmith ask {what} -m {shlex.quote(example)}{given}", "asks one")
 
 
 async def _ask_server(

@@ -12,7 +12,6 @@ from callsmith.cli.common import (
     console,
     home_option,
     json_option,
-    percent,
     say_next,
     table,
 )
@@ -76,6 +75,6 @@ def show_command(
             cell(render_value(chain.problem.gold)),
         )
     console.print(shown)
-    right = sum(verdict.correct for _, verdict in records)
-    console.print(f"[dim]{len(records)} shown, {percent(right / len(records))} correct[/]")
+    more = "; -n shows more" if len(records) == limit else ""
+    console.print(f"[dim]{len(records)} shown{more}[/]")
     say_next(f"callsmith show {run} {records[0][0].problem.key[:8]}", "shows one step by step")

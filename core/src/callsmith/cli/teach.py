@@ -70,8 +70,11 @@ def teach_command(
         f"[bold]{escape(report.run.name)}[/]: {measured.chains:,} chains over "
         f"{measured.problems:,} problems ({report.tally.done:,} new, {report.tally.seconds:.1f} s)"
     )
+    # Those that were settled early have fewer attempts; each problem counts the same.
+    mean = ", the mean over problems" if measured.chains % measured.problems else ""
+    interval = f"[dim]({percent(low)} to {percent(high)}{mean})[/]"
     console.print(
-        f"  correct {percent(measured.accuracy)} [dim]({percent(low)} to {percent(high)})[/], "
+        f"  correct {percent(measured.accuracy)} {interval}, "
         f"grounded {percent(measured.grounded)}; faults: {counts(measured.faults)}"
     )
     if stops := {stop: count for stop, count in measured.stops.items() if stop != "answer"}:
