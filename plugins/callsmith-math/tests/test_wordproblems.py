@@ -254,7 +254,7 @@ def test_mistakes_are_refused_in_one_sentence() -> None:
         WordProblems().problems("dev")
     with pytest.raises(DataError, match="at least 1: not 0"):
         WordProblems(size=0)
-    with pytest.raises(DataError, match="it has no plan"):
+    with pytest.raises(DataError, match="its own problems alone"):
         WordProblems().reference(Problem("How many?", gold=1))
 
 

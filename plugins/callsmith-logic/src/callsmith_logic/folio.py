@@ -159,7 +159,7 @@ class FOLIO(BaseTask):
             for line, row in read_jsonl(path):
                 yield _Row(row, f"{path}, line {line}")
             return
-        way_out = f"give the folder with folio-train.jsonl, from {SOURCE}, as data"
+        way_out = f"give the folder with folio-train.jsonl, from {SOURCE}: -O data=FOLDER"
         for where, row in hub_rows(self.hub_name, split, way_out):
             yield _Row(row, where)
 

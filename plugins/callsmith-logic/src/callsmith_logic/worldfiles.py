@@ -101,7 +101,7 @@ class WorldFiles(WorldTask):
             return _file_rows(self.files[split])
         names = " or ".join(list(FILES)[:2])
         return hub_rows(
-            self.hub_name, split, f"give the folder with {names}, from {SOURCE}, as data"
+            self.hub_name, split, f"give the folder with {names}, from {SOURCE}: -O data=FOLDER"
         )
 
 

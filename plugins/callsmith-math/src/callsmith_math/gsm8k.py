@@ -120,7 +120,7 @@ def _from_file(path: Path) -> Iterator[tuple[str, Mapping[str, JSON]]]:
 
 
 def _from_hub(split: str) -> Iterator[tuple[str, Mapping[str, JSON]]]:
-    way_out = f"give the folder with train.jsonl, from {SOURCE}, as data"
+    way_out = f"give the folder with train.jsonl, from {SOURCE}: -O data=FOLDER"
     try:
         from datasets import load_dataset
     except ImportError as error:

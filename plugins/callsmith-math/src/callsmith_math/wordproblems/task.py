@@ -110,7 +110,10 @@ class WordProblems(BaseTask):
     def reference(self, problem: Problem) -> Sequence[Call]:
         """The calls that solve it, as its plan says. Raises DataError if it has no plan."""
         if "plan" not in problem.meta:
-            raise DataError(f"problem {problem.key} was not made by wordproblems: it has no plan")
+            raise DataError(
+                f"wordproblems can solve its own problems alone, whose plan it knows, and made none "
+                f"that asks {problem.question[:60]!r}: ask a model, or choose one with --problem"
+            )
         return to_calls(problem.meta["plan"])
 
     def _make(self, name: str, split: Split) -> Iterator[Problem]:
