@@ -183,7 +183,7 @@ def test_a_hub_that_can_not_be_reached_names_the_way_out(monkeypatch: pytest.Mon
 
     monkeypatch.setitem(sys.modules, "datasets", SimpleNamespace(load_dataset=load_dataset))
     with pytest.raises(
-        DataError, match=r"can't fetch yale-nlp/FOLIO from the hub .*: -O data=FOLDER$"
+        DataError, match=r"can't fetch yale-nlp/FOLIO .*: -O data=FOLDER$"
     ):
         list(FOLIO().problems("train"))
 

@@ -111,7 +111,7 @@ class WordProblems(BaseTask):
         """The calls that solve it, as its plan says. Raises DataError if it has no plan."""
         if "plan" not in problem.meta:
             raise DataError(
-                f"wordproblems can solve its own problems alone, whose plan it knows, and made none "
+                "wordproblems can solve its own problems alone, whose plan it knows, and made none "
                 f"that asks {problem.question[:60]!r}: ask a model, or choose one with --problem"
             )
         return to_calls(problem.meta["plan"])
