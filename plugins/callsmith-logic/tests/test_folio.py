@@ -182,9 +182,7 @@ def test_a_hub_that_can_not_be_reached_names_the_way_out(monkeypatch: pytest.Mon
         raise ConnectionError("offline\nand more")
 
     monkeypatch.setitem(sys.modules, "datasets", SimpleNamespace(load_dataset=load_dataset))
-    with pytest.raises(
-        DataError, match=r"can't fetch yale-nlp/FOLIO .*: -O data=FOLDER$"
-    ):
+    with pytest.raises(DataError, match=r"can't fetch yale-nlp/FOLIO .*: -O data=FOLDER$"):
         list(FOLIO().problems("train"))
 
 
