@@ -224,19 +224,27 @@ def test_everything_that_is_wrong_is_found_and_named(
     assert "broken" in found["task bad-none"]
 
 
-def test_a_heavy_import_is_named(tmp_path: Path) -> None:
-    folder = project(tmp_path, "heavy", "import spacy\n" + GOOD)
-    (folder / "src" / "spacy.py").write_text("")  # in the place of the real one
+@pytest.fixture
+def heavy(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """The name of a heavy package for which an empty file may stand, until the test is over."""
+    monkeypatch.setattr(sys, "path", sys.path[:])
+    yield "langgraph"
+    sys.modules.pop("langgraph", None)
+
+
+def test_a_heavy_import_is_named(tmp_path: Path, heavy: str) -> None:
+    folder = project(tmp_path, "heavy", f"import {heavy}\n" + GOOD)
+    (folder / "src" / f"{heavy}.py").write_text("")
     found = why(check_pack(folder, fuzz=0))
-    assert found["importing it is light"].startswith("it imports spacy: import them inside")
+    assert found["importing it is light"].startswith(f"it imports {heavy}: import them inside")
 
 
-def test_a_file_is_measured_whatever_module_has_its_name(tmp_path: Path) -> None:
+def test_a_file_is_measured_whatever_module_has_its_name(tmp_path: Path, heavy: str) -> None:
     file = tmp_path / "statistics.py"
-    file.write_text("import nltk\n" + HEAD + GOOD)
-    (tmp_path / "nltk.py").write_text("")  # where the real one is not installed
+    file.write_text(f"import {heavy}\n" + HEAD + GOOD)
+    (tmp_path / f"{heavy}.py").write_text("")
     found = why(check_pack(file, fuzz=0))
-    assert found["importing it is light"].startswith("it imports nltk: import them inside")
+    assert found["importing it is light"].startswith(f"it imports {heavy}: import them inside")
 
 
 def test_a_pack_object_with_a_schema_that_is_none() -> None:
