@@ -72,8 +72,17 @@ class Commands(click.Group):
         # The lines stand here, so that the help imports no command.
         with formatter.section("Commands"):
             plugged = [name for name in self.list_commands(ctx) if name not in COMMANDS]
-            rows = [*COMMANDS.items(), *((name, "(from a plugin)") for name in plugged)]
-            formatter.write_dl(rows)
+            owners = _owners()
+            said = {name: f"Of {owners[name]}: callsmith {name} --help" for name in plugged}
+            formatter.write_dl([*COMMANDS.items(), *said.items()])
+
+
+def _owners() -> dict[str, str]:
+    """The distribution that each command of a plugin comes from."""
+    from callsmith.plugins import load_registry
+
+    plugins = load_registry().plugins
+    return {name: one.distribution for one in plugins for name in one.targets["commands"]}
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})

@@ -150,8 +150,8 @@ def _show_plan(workspace: Workspace, recipe: Recipe, as_json: bool) -> None:
     for line in plan.lines:
         shown.add_row(*line)
     console.print(shown)
-    console.print(f"\nAt most {plan.turns:,} turns of a model in all.", highlight=False)
     for missing in plan.missing:
         console.print(f"[yellow]missing:[/] {missing}", highlight=False)
     if not plan.missing:
+        console.print(f"\nAt most {plan.turns:,} turns of a model in all.", highlight=False)
         console.print("[green]Nothing is missing.[/]")
