@@ -25,7 +25,6 @@ from callsmith.chain import (
     Setup,
     Step,
     Stop,
-    canonical,
 )
 from callsmith.dialects import Prompt
 from callsmith.errors import (
@@ -83,7 +82,7 @@ class _Progress:
             # Something new (a call, what it gave, the state it led to) is progress, and what was
             # called before it may be called again: solutions do recompute a value, and a card may
             # be drawn thrice. A chain that goes round in a circle brings nothing new.
-            made = canonical([call.name, call.arguments, given, step.state])
+            made = repr((call.name, sorted(call.arguments.items()), given, step.state))
             if made not in self.seen:
                 self.seen.add(made)
                 self.again.clear()

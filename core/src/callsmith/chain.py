@@ -325,7 +325,7 @@ def _adapter(kind: type) -> TypeAdapter[Any]:
     return TypeAdapter(kind)
 
 
-@lru_cache(maxsize=1024)  # a chain's problem is asked for its key again and again
+@lru_cache(maxsize=16_384)  # a chain's problem is asked for its key again and again
 def _key(question: str, context: str) -> str:
     # What `digest` makes of the two in a list, in a third of the time: a run begins with all keys.
     text = f"[{_quote(_normalise(question))},{_quote(_normalise(context))}]"

@@ -47,7 +47,8 @@ class Tally:
         self.done += 1
         self.correct += verdict.correct
         self.tokens += chain.usage.completion
-        self.faults.update(fault.kind for fault in chain.faults)
+        for fault in chain.faults:
+            self.faults[fault.kind] += 1
 
 
 class Gate:

@@ -14,7 +14,7 @@ import os
 import re
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
-from functools import cache
+from functools import cache, cached_property
 from importlib import import_module, metadata
 from typing import TYPE_CHECKING, Any
 
@@ -237,9 +237,14 @@ class Registry:
         executor: Executor = self._make("executors", name, factory, options)
         return executor
 
+    @cached_property
+    def _observers(self) -> list[Plugin]:
+        """Asked for every chain: to call those that observe nothing would cost more than a step."""
+        return [p for p in self.plugins if p.manager.hook.callsmith_on_chain.get_hookimpls()]
+
     def notify(self, chain: Chain) -> None:
         """Tell the observers of a recorded chain. What they raise is logged and goes no further."""
-        for plugin in self.plugins:
+        for plugin in self._observers:
             try:
                 plugin.manager.hook.callsmith_on_chain(chain=chain)
             except KeyboardInterrupt:

@@ -19,6 +19,10 @@ MAX_DIGITS = 4_300
 INFINITE = "a number is infinite, or none at all"
 """What is said of a result with a number too large to be one."""
 
+# At every step of every chain: a tuple is faster to ask than a union made anew each time.
+_CONTAINERS = (list, tuple, dict)
+_KEYS = (str, int, float)
+
 _MAX_BITS = int(MAX_DIGITS * math.log2(10))
 
 write_json = json.JSONEncoder(ensure_ascii=False).encode
@@ -43,13 +47,13 @@ def plain(value: object, depth: int = MAX_DEPTH) -> JSON:
         if not math.isfinite(value):
             raise ValueError(INFINITE)
         return float(value)
-    if not isinstance(value, list | tuple | dict):
+    if not isinstance(value, _CONTAINERS):
         raise ValueError(f"JSON has no {type(value).__name__}")
     if not depth:
         raise ValueError(f"brackets are nested more than {MAX_DEPTH} deep")
-    if isinstance(value, list | tuple):
+    if not isinstance(value, dict):
         return [plain(item, depth - 1) for item in value]
-    if not all(isinstance(key, str | int | float) for key in value):
+    if not all(isinstance(key, _KEYS) for key in value):
         raise ValueError("a key is no text")
     return {readable(str(key)): plain(item, depth - 1) for key, item in value.items()}
 
@@ -60,11 +64,13 @@ def exceeds(value: JSON, most: int) -> bool:
     while left and count <= most:
         item = left.pop()
         count += 1
-        if isinstance(item, str | list | dict):
+        if isinstance(item, str):
             count += len(item)
-        if isinstance(item, list | dict) and count <= most:
-            left += item
-            left += item.values() if isinstance(item, dict) else ()
+        elif isinstance(item, _CONTAINERS):
+            count += len(item)
+            if count <= most:
+                left += item
+                left += item.values() if isinstance(item, dict) else ()
     return count > most
 
 
