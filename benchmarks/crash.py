@@ -70,12 +70,13 @@ class Run:
 
     # ---- what can happen ------------------------------------------------------------------------
 
-    def kill(self) -> None:
+    def kill(self, chains: int) -> None:
+        """Kill it once so many chains are recorded; 0: at any moment, also before the first."""
         running = self.start()
-        if self.luck.random() < 0.2:
-            time.sleep(self.luck.uniform(0.05, 1.5))  # also before the first chain
+        if chains:
+            self.wait_for(running, chains)
         else:
-            self.wait_for(running, self.luck.randrange(len(self.seen), CHAINS))
+            time.sleep(self.luck.uniform(0.05, 1.5))
         running.kill()
         running.communicate()
 
@@ -84,9 +85,9 @@ class Run:
         size = sum(path.stat().st_size for path in self.home.glob("callsmith.db*"))
         self.expect(self.start(max(200_000, size) + self.luck.randrange(300_000)), "disk is full")
 
-    def lose_the_server(self) -> None:
+    def lose_the_server(self, chains: int) -> None:
         running = self.start()
-        self.wait_for(running, self.luck.randrange(len(self.seen), CHAINS))
+        self.wait_for(running, chains)
         self.server.kill()
         self.expect(running, "the same command goes on")
         self.server.start()
@@ -146,12 +147,17 @@ def disturb(runs: int, seed: int, tell: Callable[[str], None] = print) -> Counte
             luck = random.Random(f"{seed}/{number}")
             home = Path(tempfile.mkdtemp(prefix="crash-"))
             run = Run(home, server, luck)
-            kinds = {8: ("full disk", run.fill_the_disk), 9: ("lost server", run.lose_the_server)}
-            name, disturbance = kinds.get(number % 10, ("SIGKILL", run.kill))
+            name = {8: "full disk", 9: "lost server"}.get(number % 10, "SIGKILL")
             for _ in range(luck.randint(1, 3)):
                 if len(run.seen) == CHAINS:
                     break
-                disturbance()
+                chains = luck.randrange(len(run.seen), CHAINS)
+                if name == "full disk":
+                    run.fill_the_disk()
+                elif name == "lost server":
+                    run.lose_the_server(chains)
+                else:
+                    run.kill(chains if luck.random() < 0.8 else 0)
                 run.look()
                 happened[name] += len(run.seen) < CHAINS
             run.finish()
