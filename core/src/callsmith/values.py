@@ -53,9 +53,12 @@ def plain(value: object, depth: int = MAX_DEPTH) -> JSON:
         raise ValueError(f"brackets are nested more than {MAX_DEPTH} deep")
     if not isinstance(value, dict):
         return [plain(item, depth - 1) for item in value]
-    if not all(isinstance(key, _KEYS) for key in value):
-        raise ValueError("a key is no text")
-    return {readable(str(key)): plain(item, depth - 1) for key, item in value.items()}
+    made = {}
+    for key, item in value.items():
+        if not isinstance(key, _KEYS):
+            raise ValueError("a key is no text")
+        made[readable(str(key))] = plain(item, depth - 1)
+    return made
 
 
 def exceeds(value: JSON, most: int) -> bool:
