@@ -24,6 +24,26 @@ async def test_what_waits_together_is_worked_on_together() -> None:
     assert [len(batch) for batch in batches] == [8, 8, 4]
 
 
+async def test_jobs_of_like_weight_are_put_together_and_none_waits_for_ever() -> None:
+    batches: list[list[int]] = []
+    go_on = threading.Event()
+
+    def work(jobs: Sequence[int]) -> list[int]:
+        go_on.wait(5)
+        batches.append(list(jobs))
+        return list(jobs)
+
+    gathering = Gathering(work, size=3, weight=lambda job: job)
+    first = asyncio.create_task(gathering.ask(0))
+    await asyncio.sleep(0.05)
+    others = [asyncio.create_task(gathering.ask(job)) for job in (50, 1, 49, 2, 3, 51, 100)]
+    await asyncio.sleep(0.05)
+    go_on.set()
+    await asyncio.gather(first, *others)
+    gathering.close()
+    assert batches == [[0], [50, 49, 51], [1, 2, 3], [100]]
+
+
 async def test_threads_that_are_free_share_what_there_is() -> None:
     together = threading.Barrier(2, timeout=5)
     sizes: list[int] = []

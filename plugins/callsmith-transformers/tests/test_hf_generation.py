@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from callsmith_transformers import batches
 from callsmith_transformers.batches import FastBatch, PlainBatch, is_fast
 from callsmith_transformers.generation import Picker, Row, generate
 from callsmith_transformers.models import load_model
@@ -78,6 +79,20 @@ def test_what_was_read_before_is_not_read_again(model: Any) -> None:
     again.advance(torch.tensor([4, 5, 6]))
     for row, (prompt, token) in enumerate(zip(prompts, (4, 5, 6), strict=True)):
         assert (logprobs(again.logits[row]) - alone(model, [*prompt, token])).abs().max() < 1e-5
+
+
+@torch.inference_mode()
+def test_much_to_read_is_read_in_parts(model: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(batches, "AT_ONCE_ON_CPU", 8)
+    prompts = [[5, 6], [7, 8], [5, 6, 7], [8, 9, 10], [9] * 20]
+    read: list[tuple[int, int]] = []
+    model.model.register_forward_pre_hook(
+        lambda module, given, named: read.append(tuple(named["input_ids"].shape)), with_kwargs=True
+    )
+    batch = FastBatch(model, prompts)
+    assert read == [(2, 2), (2, 3), (1, 20)]
+    for row, prompt in enumerate(prompts):
+        assert (logprobs(batch.logits[row]) - alone(model, prompt)).abs().max() < 1e-5
 
 
 def test_whether_a_model_is_fast_is_tried(model: Any, others: dict[str, Any]) -> None:

@@ -74,8 +74,8 @@ class HFBackend:
             tool_role=self.renderer.tool_role,
             shots=trained.get("shots"),
             context=self._context,
-            # Twice a batch, so that one is gathered while another is worked on.
-            concurrency=2 * self._batch,
+            # Enough to choose from for the next batch, while one is worked on.
+            concurrency=3 * self._batch,
             reason=reason,
         )
 
@@ -141,13 +141,13 @@ class Engine:
         import torch
 
         from callsmith_transformers.batches import is_fast
-        from callsmith_transformers.memory import Memory
+        from callsmith_transformers.memory import Memory, room_for_pasts
 
         self.name = name
         self.model = model
         self.renderer = renderer
         self.context = context
-        self.memory = Memory()
+        self.memory = Memory(room_for_pasts(model.device))
         eos = getattr(model.generation_config, "eos_token_id", None)
         self.ends = renderer.ends | set(eos if isinstance(eos, list) else [eos]) - {None}
         with torch.inference_mode():
@@ -156,6 +156,8 @@ class Engine:
         self.gathering: Gathering[Request, Completion] = Gathering(
             self.complete,
             size=batch,
+            # The shorter ones of a batch are computed as if they were as long as the longest.
+            weight=lambda request: sum(len(message["content"]) for message in request.messages),
             threads=torch.get_num_threads() if small else 1,
             # Of this thread alone.
             prepare=lambda: torch.set_num_threads(1) if small else None,
@@ -226,6 +228,7 @@ class Engine:
         except (RuntimeError, IndexError, ValueError) as error:
             raise Rejected(f"{self.name} failed: {' '.join(str(error).split())[:200]}") from error
         # Out of the handler, since the exception holds on to the memory that ran out.
+        self.memory.clear()
         half = len(rows) // 2
         return self._generate(rows[:half]) + self._generate(rows[half:])
 

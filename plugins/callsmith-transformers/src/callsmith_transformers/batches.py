@@ -25,6 +25,9 @@ Ids: TypeAlias = Sequence[int]
 SPARE = 32
 """Columns that buffers are made longer by than is needed at the moment."""
 
+AT_ONCE, AT_ONCE_ON_CPU = 16_384, 1_024
+"""Tokens that one forward pass reads. With more, a CPU's caches no longer hold what is computed."""
+
 
 @dataclass(frozen=True, slots=True)
 class Past:
@@ -118,7 +121,8 @@ class FastBatch:
         self._cache = Cache(layers=self._layers)
         fresh = [len(p) - r for p, r in zip(prompts, reused or [0] * len(prompts), strict=True)]
         logits = []
-        for first, last in pairwise(_groups(fresh)):
+        most = AT_ONCE_ON_CPU if device.type == "cpu" else AT_ONCE
+        for first, last in pairwise(_groups(fresh, most)):
             self._place(pasts[first:last], first, width - max(fresh[first:last]))
             logits.append(self._read(first, last, max(fresh[first:last])))
         self.logits = torch.cat(logits)
@@ -235,12 +239,14 @@ class _Buffer(DynamicLayer):  # type: ignore[misc]
         return self.column
 
 
-def _groups(fresh: Sequence[int]) -> list[int]:
-    """Where to cut rows, sorted by how much there is to read, so that little of it is padding."""
+def _groups(fresh: Sequence[int], most: int) -> list[int]:
+    """Where to cut rows, sorted by how much there is to read, so that little of it is padding and
+    no part has more than ``most`` tokens, unless one row does."""
     cuts = [0]
     for row, count in enumerate(fresh):
+        first = cuts[-1]
         # Below this, reading padding costs less than another forward pass does.
-        if count > 1.5 * fresh[cuts[-1]] + 8:
+        if count > 1.5 * fresh[first] + 8 or (row > first and (row - first + 1) * count > most):
             cuts.append(row)
     return [*cuts, len(fresh)]
 

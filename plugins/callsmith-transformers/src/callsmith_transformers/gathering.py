@@ -27,7 +27,8 @@ class Gathering(Generic[Job, Outcome]):
     """Runs ``work`` on batches of at most ``size`` jobs, in ``threads`` threads.
 
     ``work`` gives an outcome for each job, in order; an exception among them, or one that it
-    raises, is raised where the job was asked for. ``prepare`` is called first in each thread.
+    raises, is raised where the job was asked for. Where more wait than go into a batch, jobs of
+    like ``weight`` are put together. ``prepare`` is called first in each thread.
     """
 
     def __init__(
@@ -35,11 +36,13 @@ class Gathering(Generic[Job, Outcome]):
         work: Callable[[Sequence[Job]], Sequence[Outcome | Exception]],
         *,
         size: int,
+        weight: Callable[[Job], int] = lambda job: 0,
         threads: int = 1,
         prepare: Callable[[], None] = lambda: None,
     ) -> None:
         self._work = work
         self._size = size
+        self._weight = weight
         self._prepare = prepare
         self._waiting: list[tuple[Job, Future[Outcome]]] = []
         self._changed = threading.Condition()
@@ -94,11 +97,19 @@ class Gathering(Generic[Job, Outcome]):
                 # Other threads that are free take their share.
                 share = -(-len(self._waiting) // self._idle)
                 self._idle -= 1
-                taken = self._waiting[: min(share, self._size)]
-                del self._waiting[: len(taken)]
+                taken = self._take(min(share, self._size))
                 batch = [item for item in taken if item[1].set_running_or_notify_cancel()]
                 if batch or self._closed:
                     return batch
+
+    def _take(self, count: int) -> list[tuple[Job, Future[Outcome]]]:
+        """What has waited longest, and what is most like it in weight."""
+        weights = [self._weight(job) for job, _ in self._waiting]
+        nearest = sorted(range(len(weights)), key=lambda place: abs(weights[place] - weights[0]))
+        chosen = set(nearest[:count])
+        taken = [item for place, item in enumerate(self._waiting) if place in chosen]
+        self._waiting = [item for place, item in enumerate(self._waiting) if place not in chosen]
+        return taken
 
     def _settle(self) -> None:
         """Wait until no more requests come in, or there are enough for all who are free."""

@@ -6,7 +6,12 @@ import threading
 from collections import OrderedDict
 from collections.abc import Hashable, Sequence
 
+import torch
+
 from callsmith_transformers.batches import Past
+
+ON_CPU = 1 << 30
+"""Bytes that are kept where the device is the CPU."""
 
 
 class Memory:
@@ -16,7 +21,7 @@ class Memory:
     changes nothing. Used from several threads.
     """
 
-    def __init__(self, limit: int = 1 << 29) -> None:
+    def __init__(self, limit: int) -> None:
         self._limit = limit
         self._pasts: OrderedDict[Hashable, Past] = OrderedDict()
         self._bytes = 0
@@ -40,6 +45,16 @@ class Memory:
             self._bytes += past.bytes
             while self._bytes > self._limit:
                 self._bytes -= self._pasts.popitem(last=False)[1].bytes
+
+    def clear(self) -> None:
+        with self._lock:
+            self._pasts.clear()
+            self._latest, self._bytes = None, 0
+
+
+def room_for_pasts(device: torch.device) -> int:
+    """Bytes that pasts may take: of a GPU a third of what the model has left."""
+    return torch.cuda.mem_get_info(device)[0] // 3 if device.type == "cuda" else ON_CPU
 
 
 def _common(left: Sequence[int], right: Sequence[int]) -> int:
