@@ -1,6 +1,6 @@
 """Chains per second of a local model: batched, beside one `generate` at a time for each step.
 
-The tiny student on wordproblems at temperature 1, in this process, on the CPU. All sides run the
+The tiny teacher on wordproblems at temperature 1, in this process, on the CPU. All sides run the
 same loop on the same problems: turns read, functions called, chains judged and recorded.
 
 - callsmith: requests of chains under way are batched, and what a chain has read is kept.
@@ -10,7 +10,7 @@ same loop on the same problems: turns read, functions called, chains judged and 
 Chains per second, and per second of CPU, which a busy machine disturbs less. Each round is a
 process of its own, rounds are interleaved, medians shown.
 
-    python benchmarks/local_generation.py [--model tiny:student] [--chains 512] [--rounds 3]
+    python benchmarks/local_generation.py [--model tiny:teacher] [--chains 512] [--rounds 3]
 """
 
 from __future__ import annotations
@@ -89,7 +89,7 @@ def one_at_a_time(engine: Any) -> Any:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--model", default="tiny:student")
+    parser.add_argument("--model", default="tiny:teacher")
     parser.add_argument("--chains", type=int, default=512)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--json", action="store_true", help="print the medians as JSON")

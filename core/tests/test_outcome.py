@@ -61,6 +61,16 @@ def test_the_time_of_earlier_starts_is_not_forgotten(tmp_path: Path) -> None:
     assert again.seconds["eval b"] < 60
 
 
+def test_a_start_that_had_nothing_left_to_do_keeps_the_date(tmp_path: Path) -> None:
+    workspace, outcome = started(tmp_path)
+    path, day = outcome_path(workspace, "sums"), "2025-01-01T00:00:00+00:00"
+    path.write_text(json.dumps(outcome.to_json() | {"finished": day}))
+    assert started(tmp_path)[1].finished == day
+    older = outcome.to_json() | {"finished": day, "versions": {"python": "3.11.0"}}
+    path.write_text(json.dumps(older))
+    assert started(tmp_path)[1].finished > day
+
+
 def test_an_outcome_that_cant_be_read_is_said_and_replaced_by_the_next_start(
     tmp_path: Path,
 ) -> None:

@@ -324,8 +324,8 @@ def test_functions_are_chosen_by_name_by_pack_or_as_they_are(install: Install, l
     [
         ("sums.ad", r"no function 'ad' in sums; did you mean add\?"),
         ("sum.add", r"no function pack 'sum'; did you mean sums\?"),
-        ("add", r"no function pack 'add'; there are sums \(functions are written PACK, PACK.NAME"),
-        ("./sums", r"no function pack './sums'; did you mean sums\? \(functions are written PACK"),
+        ("add", r"no function pack 'add'; there are sums \(did you mean sums.add\?\)"),
+        ("./sums", r"no function pack './sums'; did you mean sums\? \(write PACK, PACK.NAME or"),
     ],
 )
 def test_a_wrong_function_is_answered_with_the_nearest(
@@ -370,7 +370,7 @@ MAKERS = """
 
     class Toy(BaseTask):
         name = "toy"
-        def __init__(self, path, size=3):
+        def __init__(self, path, size: "int | str" = 3, loud: bool = False):
             self.size = size
         def problems(self, split):
             return []
@@ -399,6 +399,12 @@ def test_tasks_are_made_with_their_options(install: Install, load: Load) -> None
     assert registry.task("toy", path="x", size=5).size == 5  # type: ignore[attr-defined]
     with pytest.raises(DataError, match=r"task 'toy' has no option 'siz'; did you mean size\?"):
         registry.task("toy", path="x", siz=5)
+    with pytest.raises(DataError, match="option 'size' of task 'toy' is a whole number or text"):
+        registry.task("toy", path="x", size=[5])
+    with pytest.raises(DataError, match="option 'loud' of task 'toy' is true or false, not 1"):
+        registry.task("toy", path="x", loud=1)
+    with pytest.raises(DataError, match=r"option 'size' of task 'toy' is .*, not True"):
+        registry.task("toy", path="x", size=True)
     with pytest.raises(DataError, match="task 'toy' needs the option 'path'"):
         registry.task("toy")
     with pytest.raises(PluginError, match=r"makers 1\.2 can't be used: ZeroDivisionError"):

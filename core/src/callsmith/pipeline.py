@@ -10,7 +10,7 @@ import platform
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Protocol
@@ -148,12 +148,14 @@ def run_recipe(workspace: Workspace, recipe: Recipe, watcher: Watcher) -> Outcom
             outcome.comparisons[judged.label] = compare(
                 outcome.evaluations[judged.baseline], outcome.evaluations[judged.label]
             )
-    with suppress(DataError):  # there is none yet, or another version's
-        earlier = load_outcome(workspace, recipe.name).seconds
-        for name in outcome.seconds:
-            outcome.seconds[name] += earlier.get(name, 0.0)
     outcome.finished = datetime.now(UTC).isoformat(timespec="seconds")
     outcome.versions = {"python": platform.python_version(), **workspace.registry.versions}
+    with suppress(DataError):  # there is none yet, or another version's
+        earlier = load_outcome(workspace, recipe.name)
+        for name in outcome.seconds:
+            outcome.seconds[name] += earlier.seconds.get(name, 0.0)
+        if replace(earlier, seconds=outcome.seconds, finished=outcome.finished) == outcome:
+            outcome.finished = earlier.finished  # nothing was left to do
     _write(outcome_path(workspace, recipe.name), outcome.to_json())
     return outcome
 

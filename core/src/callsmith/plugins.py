@@ -13,7 +13,7 @@ import logging
 import os
 import re
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from functools import cache, cached_property
 from importlib import import_module, metadata
 from typing import TYPE_CHECKING, Any
@@ -252,6 +252,15 @@ class Registry:
             except BaseException as error:
                 logger.warning("%s failed on a chain: %s", plugin.distribution, reason(error))
 
+    def _places_of(self, name: str) -> list[str]:
+        """Where there is a function of this name, as it is referred to."""
+        found = []
+        for pack in self.names("functions"):
+            with suppress(CallsmithError):
+                if not self.addressed_pack(pack) and name in self.pack(pack):
+                    found.append(f"{pack}.{name}")
+        return found
+
     def _referred(self, ref: FunctionRef) -> Iterable[Function]:
         from callsmith.functions import as_functions
 
@@ -265,10 +274,9 @@ class Registry:
             return load_functions(ref).values()
         pack_name, dot, name = ref.partition(".")
         if "/" in ref or (not dot and pack_name not in self.names("functions")):
-            raise PluginError(
-                f"{self.why_missing('functions', ref)} (functions are written PACK, PACK.NAME or "
-                "FILE.py)"
-            )
+            known = " or ".join(self._places_of(ref))
+            way_out = f"did you mean {known}?" if known else "write PACK, PACK.NAME or FILE.py"
+            raise PluginError(f"{self.why_missing('functions', ref)} ({way_out})")
         pack = self.pack(pack_name)
         if name in ("", "*"):
             return pack.values()
@@ -404,17 +412,42 @@ def _check_options(
     positional: int,
     given: Mapping[str, Any],
 ) -> None:
-    """Refuse options that the factory does not have, and say which it needs."""
+    """Refuse options that the factory does not have, or not so, and say which it needs."""
     try:
         parameters = list(inspect.signature(factory).parameters.values())[positional:]
     except ValueError:  # some callables written in C don't say what they take
         return
     named = {p.name: p for p in parameters if p.kind in (p.KEYWORD_ONLY, p.POSITIONAL_OR_KEYWORD)}
     names = [name for name in named if name not in given]
-    for option in options:
+    for option, value in options.items():
         if option not in names and not any(p.kind is p.VAR_KEYWORD for p in parameters):
             known = _nearest(option, names) if names else "it has none"
             raise DataError(f"{label} has no option {option!r}; {known}")
+        if option in names and (wanted := _wanted(value, named[option].annotation)):
+            raise DataError(f"option {option!r} of {label} is {wanted}, not {value!r}")
     for name in names:
         if named[name].default is inspect.Parameter.empty and name not in options:
             raise DataError(f"{label} needs the option {name!r}")
+
+
+_OPTIONS: Mapping[str, tuple[Any, str]] = {
+    "int": (int, "a whole number"),
+    "float": ((int, float), "a number"),
+    "str": (str, "text"),
+    "Path": ((str, os.PathLike), "a path"),
+    "bool": (bool, "true or false"),
+    "None": (type(None), ""),
+}
+"""What an option's annotation takes, and how that is said."""
+
+
+def _wanted(value: Any, annotation: Any) -> str:
+    """What the annotation wants instead of the value; empty if it fits, or is another kind."""
+    written = annotation if isinstance(annotation, str) else inspect.formatannotation(annotation)
+    names = [name.strip() for name in written.split("|")]
+    if not _OPTIONS.keys() >= set(names):
+        return ""
+    for name in names:
+        if isinstance(value, _OPTIONS[name][0]) and (name == "bool" or not isinstance(value, bool)):
+            return ""
+    return " or ".join(filter(None, (_OPTIONS[name][1] for name in names)))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from datetime import timedelta
 from typing import Any
 
 import click
@@ -29,6 +30,9 @@ from callsmith.cli.common import console, counts, errors, visible
 from callsmith.evaluation import wilson
 from callsmith.patience import Tally
 from callsmith.recording import OnRecord
+
+MINUTE = 60.0
+"""Seconds between two lines of progress in a log."""
 
 
 class RolloutProgress:
@@ -72,6 +76,28 @@ def rollout_facts(tally: Tally) -> Iterator[str]:
         yield f"[red]{tally.retries:,} retries[/]"
     if tally.waiting:
         yield f"[red]{tally.waiting} waiting: {escape(tally.trouble)}[/]"
+
+
+class RolloutLines:
+    """The same where there is no terminal: a line each minute, for a log."""
+
+    def __init__(self, label: str) -> None:
+        self._label = label
+        self._noticed = 0
+        self._said = 0.0
+
+    def __call__(self, tally: Tally, batch: Sequence[tuple[Chain, Verdict]]) -> None:
+        for notice in tally.notices[self._noticed :]:
+            errors.print(escape(notice), soft_wrap=True)
+        self._noticed = len(tally.notices)
+        if tally.seconds - self._said < MINUTE:
+            return
+        self._said = tally.seconds
+        facts = [f"{tally.done:,} of {tally.owed:,} chains", *rollout_facts(tally)]
+        if tally.done:
+            seconds = tally.seconds * (tally.owed - tally.done) / tally.done
+            facts.append(f"{timedelta(seconds=round(seconds))} left")
+        errors.print(f"{escape(self._label)}: {' · '.join(facts)}", soft_wrap=True)
 
 
 class RolloutEvents:
@@ -118,12 +144,14 @@ class RolloutEvents:
 
 @contextmanager
 def rollout_progress(label: str, as_json: bool = False) -> Iterator[OnRecord]:
-    """Show a rollout, on standard error so that pipes stay clean: a bar, or events as JSON."""
+    """Show a rollout, on standard error so that pipes stay clean: a bar, lines, or JSON."""
     if as_json:
         yield RolloutEvents(label)
-        return
-    with _bar() as progress:
-        yield RolloutProgress(progress, label)
+    elif not errors.is_terminal:
+        yield RolloutLines(label)
+    else:
+        with _bar() as progress:
+            yield RolloutProgress(progress, label)
 
 
 @contextmanager

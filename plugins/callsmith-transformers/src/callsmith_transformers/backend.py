@@ -31,22 +31,23 @@ SMALL = 50_000_000
 """Parameters below which one core for each batch beats all cores for one batch, on a CPU."""
 
 
-def open_backend(name: str, *, task: Task | None = None, **options: Any) -> HFBackend:
+def open_backend(
+    name: str, *, task: Task | None = None, device: str = "auto", batch: int = 64
+) -> HFBackend:
     """The model in a folder or of a hub name.
 
-    ``options`` are ``device`` ("cuda:1"; by default the best there is) and ``batch`` (the most
-    conversations in one batch). Raises Rejected where there is no model, or for other options.
+    ``device`` is "cuda:1" or the like, "auto" the best there is; ``batch`` the most conversations
+    in one batch. Raises Rejected where there is no model, and for a batch of less than one.
     """
-    unknown = sorted(options.keys() - {"device", "batch"})
-    if unknown:
-        raise Rejected(f"hf: has no option {unknown[0]!r}; it has device and batch")
-    return HFBackend(f"hf:{name}", resolve(name), **options)
+    if not isinstance(batch, int) or batch < 1:
+        raise Rejected(f"batch is a whole number of 1 or more, not {batch!r}")
+    return HFBackend(f"hf:{name}", resolve(name), device, batch)
 
 
 class HFBackend:
     """A causal model in this process. ``weights`` is its folder or hub name."""
 
-    def __init__(self, name: str, weights: str, device: str = "auto", batch: int = 64) -> None:
+    def __init__(self, name: str, weights: str, device: str, batch: int) -> None:
         self.name = name
         self.weights = weights
         self._device = device
