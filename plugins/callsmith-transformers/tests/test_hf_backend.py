@@ -234,9 +234,9 @@ async def test_a_broken_folder_is_refused(folder: Path, tmp_path: Path) -> None:
         await open_backend(str(tmp_path), device="cpu").complete(ask())
 
 
-def test_unknown_options_are_refused(folder: Path) -> None:
-    with pytest.raises(Rejected, match="no option 'temprature'; it has device and batch"):
-        open_backend(str(folder), temprature=1)
+def test_a_batch_of_nothing_is_refused(folder: Path) -> None:
+    with pytest.raises(Rejected, match="batch is a whole number of 1 or more, not 0"):
+        open_backend(str(folder), batch=0)
 
 
 async def test_sampling_that_it_does_not_have_is_refused(backend: HFBackend) -> None:
