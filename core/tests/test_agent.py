@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, get_args
@@ -34,6 +35,7 @@ from callsmith.chain import (
     Stop,
     Usage,
     Verdict,
+    digest,
     dump,
     load_chain,
     load_problem,
@@ -519,6 +521,12 @@ def test_a_problem_is_known_by_its_words_whatever_its_answer() -> None:
     assert Problem("ab", context="c").key != Problem("a", context="bc").key
     assert Problem("q", 3).gold_hash != Problem("q", 4).gold_hash
     assert len(key) == 16
+
+
+@given(st.one_of(st.text(), st.text("aB \t\n\x1f\x7f.")))
+def test_the_words_of_a_problem_are_normalised_the_same_way_however_fast(text: str) -> None:
+    words = " ".join(unicodedata.normalize("NFKC", text).split()).casefold()
+    assert Problem(text).key == Problem(words).key == digest([words, ""])
 
 
 def test_an_answer_that_was_refused_does_not_answer() -> None:

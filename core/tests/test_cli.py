@@ -547,7 +547,11 @@ def test_a_recipe_is_refused_before_anything_runs(run: Run) -> None:
             "teach --problems good.jsonl -m toy:right -O anwser=text",
             "no option 'anwser'; did you mean answer",
         ),
-        (f"{TEACH} --run 'a/b c'", "'a/b c' is no name for a run"),
+        ("eval -t doubling -m toy:right --against nobody", "there is no trained model 'nobody'"),
+        ("pairs a/b some-run", "pairs can't be called 'a/b'"),
+        ("export some-run -", "for a pipe there is callsmith show RUN --json"),
+        ("ask -t doublin -m toy:right", "there is no task 'doublin'; did you mean doubling?"),
+        (f"{TEACH} --run 'a/b c'", "a run can't be called 'a/b c'"),
     ],
 )
 def test_bad_input_is_answered_in_one_sentence(run: Run, line: str, sentence: str) -> None:

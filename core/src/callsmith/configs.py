@@ -32,6 +32,12 @@ class PromptConfig:
     forget_faults: bool = False
 
 
+def check_name(name: str, what: str) -> None:
+    """Raise DataError for a name that no file or folder should have."""
+    if not re.fullmatch(r"\w[\w.-]*", name):
+        raise DataError(f"{what} can't be called {name!r}: letters, digits, '.', '_' and '-' only")
+
+
 LEAST: Mapping[str, int] = {
     "shots": 0,
     "limit": 1,
@@ -95,8 +101,8 @@ class RolloutConfig(PromptConfig):
             value = getattr(self, name)
             if value is not None and value < least:
                 raise DataError(f"{name} must be at least {least}, not {value}")
-        if self.run and not re.fullmatch(r"\w[\w.-]*", self.run):
-            raise DataError(f"{self.run!r} is no name for a run: letters, digits, . _ and - only")
+        if self.run:
+            check_name(self.run, "a run")
         split_url(self.model)
         for name in ("temperature", "top_p", "max_tokens", "stop", "seed"):
             if name in self.extra:
@@ -142,7 +148,4 @@ class TrainConfig(PromptConfig):
     config: Mapping[str, JSON] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if not re.fullmatch(r"\w[\w.-]*", self.name):
-            raise DataError(
-                f"a model can't be called {self.name!r}: letters, digits, '.', '_' and '-' only"
-            )
+        check_name(self.name, "a model")

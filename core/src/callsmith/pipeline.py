@@ -99,18 +99,17 @@ def load_outcome(workspace: Workspace, name: str) -> Outcome:
     from pydantic import TypeAdapter, ValidationError
 
     path = outcome_path(workspace, name)
-    again = f"`callsmith run {name}`"
     try:
         return TypeAdapter(Outcome).validate_json(path.read_bytes())
     except FileNotFoundError as error:
         known = nearest(name, sorted(found.stem for found in path.parent.glob("*.json")))
         raise DataError(
-            f"no recipe called {name!r} was run to its end in {workspace.home}: start {again} "
-            f"({known})"
+            f"no recipe called {name!r} was run to its end in {workspace.home} ({known}): "
+            "`callsmith run RECIPE` runs one"
         ) from error
     except ValidationError as error:
         raise DataError(
-            f"{path} was not written by this version of callsmith: start {again}"
+            f"{path} was not written by this version of callsmith: start `callsmith run {name}`"
         ) from error
 
 

@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager, suppress
 from functools import cache, cached_property
 from importlib import import_module, metadata
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from callsmith import __version__
@@ -276,6 +277,8 @@ class Registry:
         if "/" in ref or (not dot and pack_name not in self.names("functions")):
             known = " or ".join(self._places_of(ref))
             way_out = f"did you mean {known}?" if known else "write PACK, PACK.NAME or FILE.py"
+            if (Path(ref) / "pyproject.toml").exists():
+                way_out = f"a pack in a folder is installed first: pip install -e {ref}"
             raise PluginError(f"{self.why_missing('functions', ref)} ({way_out})")
         pack = self.pack(pack_name)
         if name in ("", "*"):

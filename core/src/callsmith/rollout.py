@@ -20,6 +20,7 @@ from callsmith.errors import (
     BackendError,
     CallsmithError,
     PluginError,
+    Rejected,
     Stopped,
     StoreError,
     describe,
@@ -98,6 +99,9 @@ class Rollout:
             if not recorder.failure and not tally.stopping:
                 raise
             making.uncancel()
+        except Rejected as error:
+            error.add_note(f"{_left(run, tally)} once that is mended")
+            raise
         except (BackendError, StoreError) as error:
             error.add_note(_left(run, tally))
             raise

@@ -26,7 +26,7 @@ from callsmith.chain import (
     Verdict,
 )
 from callsmith.claims import claim
-from callsmith.configs import PromptConfig, RolloutConfig, TrainConfig
+from callsmith.configs import PromptConfig, RolloutConfig, TrainConfig, check_name
 from callsmith.dialects import Prompt
 from callsmith.errors import DataError, Rejected
 from callsmith.evaluation import Evaluation, evaluate
@@ -100,11 +100,16 @@ class Workspace:
         self, model: str, task: Task | None = None, options: Mapping[str, JSON] | None = None
     ) -> Backend:
         """The backend of ``scheme:name``, or of a model trained here by its name alone."""
-        spec = self._spec(model)
-        if spec == model and ":" not in model and model not in self.registry.names("backends"):
+        self.check_model(model)
+        return self.registry.backend(self._spec(model), task=task, **(options or {}))
+
+    def check_model(self, model: str) -> None:
+        """Raise DataError or PluginError for a name that no model can go by here."""
+        if ":" in self._spec(model):
+            self.registry.resolve("backends", self._spec(model).partition(":")[0])
+        elif model not in self.registry.names("backends"):
             why = self.registry.why_missing("backends", model, trained_names(self.home))
             raise DataError(f"there is no trained model {model!r} in {self.home}, and {why}")
-        return self.registry.backend(spec, task=task, **(options or {}))
 
     async def maker(
         self,
@@ -281,8 +286,10 @@ class Workspace:
         """Build preference pairs of these runs' chains and save them under ``name``.
 
         ``forbidden`` are keys of problems to be judged on, beside those that a model has been
-        judged on in this workspace. Raises DataError if there are none to build.
+        judged on in this workspace. Raises DataError if there are none to build, or for a name that
+        a file could not have.
         """
+        check_name(name, "pairs")
         config = config or PairConfig()
         with self.store() as store:
             sources = [store.run(run) for run in dict.fromkeys(runs)]

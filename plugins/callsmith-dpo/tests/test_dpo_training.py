@@ -177,6 +177,29 @@ def test_a_fall_is_told_from_luck_and_from_a_collapse(tmp_path: Path) -> None:
     assert "by step 3" in warnings(0.0, -2.5, -2.5, -1.0, 0.5, 0.5, 0.5, 0.5)[0]
 
 
+@pytest.mark.parametrize(("every", "expected"), [(10_000, True), (0, False)])
+def test_there_is_a_checkpoint_after_a_while_however_few_steps_were_made(
+    every: int,
+    expected: bool,
+    student: Path,
+    data: TrainingData,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from callsmith_dpo import watch
+
+    monkeypatch.setattr(watch, "BETWEEN_CHECKPOINTS", 0.0)
+    seen: set[Path] = set()
+    DPO().train(
+        str(student),
+        data,
+        {**QUICK, "checkpoint_every": every},
+        tmp_path / "out",
+        lambda line: seen.update((tmp_path / "out.partial").glob("checkpoint-*")),
+    )
+    assert bool(seen) == expected
+
+
 KILLED = """
 import os, signal, sys
 from pathlib import Path

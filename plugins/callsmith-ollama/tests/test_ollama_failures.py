@@ -23,6 +23,7 @@ from callsmith.errors import (
     Rejected,
     Unavailable,
 )
+from callsmith_ollama import client
 from callsmith_ollama.backend import open_backend
 from callsmith_ollama.failures import failure, sentence
 from callsmith_ollama.messages import Reply
@@ -185,6 +186,25 @@ async def test_a_server_that_dies_within_an_answer_is_waited_for(
     shim.start()
     assert (await backend.complete(ASKED)).text
     await backend.close()
+
+
+async def test_a_server_that_never_answers_is_not_waited_for_ever(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(client, "LOOK_SECONDS", 0.2)
+    ended = asyncio.Event()
+
+    async def say_nothing(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await ended.wait()
+        writer.close()
+
+    async with await asyncio.start_server(say_nothing, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        backend = open_backend(f"tiny@http://127.0.0.1:{port}")
+        with pytest.raises(Unavailable, match=r"gave no answer within 0\.2 s"):
+            await backend.prepare()
+        ended.set()
+        await backend.close()
 
 
 async def test_a_key_is_sent_and_never_shown(shim: Shim, monkeypatch: pytest.MonkeyPatch) -> None:

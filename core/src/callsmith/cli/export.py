@@ -32,6 +32,8 @@ def export_command(
       callsmith export my-run chains.parquet
       callsmith export my-run chains/ --format dataset
     """
+    if str(path) == "-":
+        raise click.UsageError("export writes files; for a pipe there is callsmith show RUN --json")
     form = form or ("parquet" if path.suffix == ".parquet" else "jsonl")
     with Workspace(home).store() as store:
         written = export(store.records(store.run(run)), path, form)

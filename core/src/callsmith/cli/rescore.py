@@ -41,7 +41,7 @@ def rescore_command(
         print_json(asdict(changed))
         return
     console.print(
-        f"[bold]{escape(run)}[/]: {changed.chains:,} chains judged, "
-        f"{changed.to_correct:,} now correct, {changed.to_wrong:,} now wrong, "
+        f"[bold]{escape(run)}[/]: {changed.chains:,} chains judged anew: "
+        f"{changed.to_correct:,} turned correct, {changed.to_wrong:,} turned wrong, "
         f"{changed.mended:,} gold answers mended"
     )

@@ -39,11 +39,11 @@ def runs_command(home: Path | None, as_json: bool) -> None:
         console.print("There are no runs yet.")
         say_next("callsmith teach --help", "tells how to make one")
         return
-    numbers = ["chains", "correct", "faults", "owed"]
-    texts = ["run", "model"]
+    texts, numbers = ["run", "model"], ["chains", "correct", "owed"]  # the name needs the room
     if not is_narrow():
-        texts, numbers = ["run", "task", "model"], [*numbers, "tokens"]
-    shown = table(*texts, *numbers, "begun", right=[*numbers, "begun"])
+        texts = ["run", "task", "model"]
+        numbers = ["chains", "correct", "faults", "owed", "tokens", "begun"]
+    shown = table(*texts, *numbers, right=numbers)
     for run in runs:
         facts: dict[str, str | Text] = {
             "run": cell(run.name, "cyan"),
@@ -56,6 +56,6 @@ def runs_command(home: Path | None, as_json: bool) -> None:
             "tokens": f"{run.tokens:,}",
             "begun": run.created[5:16].replace("T", " "),
         }
-        shown.add_row(*(facts[column] for column in (*texts, *numbers, "begun")))
+        shown.add_row(*(facts[column] for column in (*texts, *numbers)))
     console.print(shown)
     say_next(f"callsmith show {runs[0].name}", "shows its chains")

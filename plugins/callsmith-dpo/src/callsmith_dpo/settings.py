@@ -49,7 +49,8 @@ class Settings:
     gradient_checkpointing: bool = False
     """Saves memory, costs about a third more time."""
     checkpoint_every: int = 100
-    """Optimizer steps between checkpoints; 0 makes none."""
+    """Optimizer steps between checkpoints, of which there is one every ten minutes anyway; 0 makes
+    none."""
     seed: int = 0
 
     def check(self) -> None:

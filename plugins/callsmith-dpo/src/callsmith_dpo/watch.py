@@ -33,6 +33,9 @@ FALL = 0.2, 0.2
 """What the chosen chains must have lost to speak of a collapse, or of a clear fall at the end: so
 many nats, and such a share of the log-probability they had. Long chains lose more without harm."""
 
+BETWEEN_CHECKPOINTS = 600.0
+"""Seconds after which there is a checkpoint however few steps were made: they may be long."""
+
 
 class Watch(TrainerCallback):  # type: ignore[misc]
     """Writes a line of metrics for every log, calls ``progress``, warns and stops on collapse."""
@@ -45,6 +48,8 @@ class Watch(TrainerCallback):  # type: ignore[misc]
         self.dpo = settings if isinstance(settings, DPOSettings) else None
         self.lines: list[dict[str, float]] = []
         self.collapse = 0
+        self._saves = settings.checkpoint_every > 0
+        self._saved = time.monotonic()
         self._started = time.perf_counter()
 
     @property
@@ -65,6 +70,11 @@ class Watch(TrainerCallback):  # type: ignore[misc]
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         if state.global_step >= state.max_steps:
             control.should_log = True
+        if self._saves and time.monotonic() - self._saved >= BETWEEN_CHECKPOINTS:
+            control.should_save = True
+
+    def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        self._saved = time.monotonic()
 
     def on_log(
         self, args: Any, state: Any, control: Any, logs: Mapping[str, float], **kwargs: Any

@@ -98,7 +98,7 @@ class WorkFolder:
         if differing:
             raise DataError(
                 f"{where} holds another training ({'; '.join(differing)}): "
-                "remove it, or choose another folder"
+                "remove it, or take another name"
             )
 
     def _remove(self) -> None:

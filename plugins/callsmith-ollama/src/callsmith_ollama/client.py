@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
 import os
@@ -17,6 +18,9 @@ from callsmith_ollama.failures import failure, scrub, sentence
 from callsmith_ollama.library import ollama, parse_host
 
 CONNECT_SECONDS = 10.0
+
+LOOK_SECONDS = 30.0
+"""For the first answer, which no model is needed for."""
 
 Part: TypeAlias = Mapping[str, Any]
 """A JSON object that is sent or received."""
@@ -68,7 +72,13 @@ class Client(ollama.AsyncClient):
     async def version(self) -> str:
         """The server's version. Raises Rejected if what answers is no Ollama."""
         try:
-            said = await self._ask("GET", "/api/version")
+            async with asyncio.timeout(LOOK_SECONDS):
+                said = await self._ask("GET", "/api/version")
+        except TimeoutError:
+            raise Unavailable(
+                f"what listens at {self.url} gave no answer within {LOOK_SECONDS:g} s: start "
+                "Ollama anew, or set OLLAMA_HOST to where it is"
+            ) from None
         except Rejected as error:
             raise Rejected(
                 f"what answers at {self.url} is no Ollama ({error}): give the address that `ollama "
