@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import lru_cache
+from itertools import chain as joined
 from itertools import islice
 from pathlib import Path
 from typing import Any, Self
@@ -147,20 +148,21 @@ class Store:
         First attempts of all problems come first. A problem that is there twice counts once.
         """
         wanted = {problem.key: problem for problem in problems}
+        begun: dict[str, tuple[int, ...]] = {}
+        by_attempt: list[list[tuple[Problem, int]]] = [[] for _ in range(attempts)]
         with self._transaction():
-            rows = self._db.execute(tables.MADE, [run.id, attempts])
-            made = {key: _numbers(numbers) for key, numbers in rows}
+            for key, made in self._db.execute(tables.MADE, [run.id, attempts]):
+                if left := _left(attempts, made):
+                    begun[key] = left
+                else:
+                    wanted.pop(key, None)
             settled = self._db.execute("SELECT problem FROM settled WHERE run = ?", [run.id])
             for (key,) in settled:
                 wanted.pop(key, None)
-            started = [(problem, made.get(key, ())) for key, problem in wanted.items()]
-            unfinished = [one for one in started if len(one[1]) < attempts]
-            owed = [
-                (problem, attempt)
-                for attempt in range(attempts)
-                for problem, numbers in unfinished
-                if attempt not in numbers
-            ]
+            for key, problem in wanted.items():
+                for attempt in begun.get(key, range(attempts)):
+                    by_attempt[attempt].append((problem, attempt))
+            owed = list(joined.from_iterable(by_attempt))
             self._db.execute(tables.SET_GOAL, {"run": run.id, "owed": len(owed)})
         return owed
 
@@ -364,8 +366,10 @@ def _record(run: Run, row: Sequence[Any]) -> tuple[Chain, Verdict]:
 
 
 @lru_cache(maxsize=4096)  # most problems have the same few attempts
-def _numbers(text: str) -> frozenset[int]:
-    return frozenset(map(int, text.split(",")))
+def _left(attempts: int, made: str) -> tuple[int, ...]:
+    """Those of ``attempts`` that are not among the made ones, which are written as 0,1,2."""
+    numbers = set(map(int, made.split(",")))
+    return tuple(attempt for attempt in range(attempts) if attempt not in numbers)
 
 
 def _listed(changes: Mapping[str, str]) -> str:
