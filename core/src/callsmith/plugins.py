@@ -8,7 +8,6 @@ and our own plugins keep theirs), otherwise to neither. How plugins are found an
 from __future__ import annotations
 
 import gc
-import inspect
 import logging
 import os
 import re
@@ -30,7 +29,8 @@ from callsmith.discovery import (
     reason,
     remedy_for,
 )
-from callsmith.errors import CallsmithError, DataError, PluginError
+from callsmith.errors import CallsmithError, PluginError
+from callsmith.options import check_options, nearest_of
 from callsmith.packs import OpenPacks
 
 if TYPE_CHECKING:
@@ -285,7 +285,7 @@ class Registry:
             return pack.values()
         if name not in pack:
             raise PluginError(
-                f"there is no function {name!r} in {pack_name}; {_nearest(name, list(pack))}"
+                f"there is no function {name!r} in {pack_name}; {nearest_of(name, list(pack))}"
             )
         return [pack[name]]
 
@@ -298,7 +298,7 @@ class Registry:
         *args: str,
         **given: Task | None,
     ) -> Any:
-        _check_options(f"{WORDS[kind]} {name!r}", factory, options, len(args), given)
+        check_options(f"{WORDS[kind]} {name!r}", factory, options, len(args), given)
         try:
             return factory(*args, **given, **options)
         except CallsmithError:
@@ -332,7 +332,7 @@ class Registry:
         installed = {canonical(plugin.distribution) for plugin in self.plugins}
         if name in HOMES[kind] and home not in installed:
             return f"{missing} here: install it with: pip install {home}"
-        return f"{missing}; {_nearest(name, [*others, *self.names(kind)])}"
+        return f"{missing}; {nearest_of(name, [*others, *self.names(kind)])}"
 
 
 @cache
@@ -382,15 +382,6 @@ def _describe_clash(kind: Kind, name: str, plugins: list[Plugin], owner: Plugin 
     return f"{WORDS[kind]} {name!r} is claimed by {claimants}: {outcome}{way_out}"
 
 
-def _nearest(name: str, names: list[str]) -> str:
-    import difflib
-
-    close = difflib.get_close_matches(name, names, n=3)
-    if close:
-        return f"did you mean {' or '.join(close)}?"
-    return f"there are {', '.join(names)}" if names else "no plugin provides any"
-
-
 def _check_kind(kind: Kind, found: object) -> None:
     """Raise PluginError for what can't be of that kind, before anybody trips over it."""
     if kind == "functions":
@@ -406,51 +397,3 @@ def _check_kind(kind: Kind, found: object) -> None:
         fits, wanted = callable(found), "a class or function that makes one"
     if not fits:
         raise PluginError(f"it is {found!r:.80}, not {wanted}")
-
-
-def _check_options(
-    label: str,
-    factory: Callable[..., Any],
-    options: Mapping[str, JSON],
-    positional: int,
-    given: Mapping[str, Any],
-) -> None:
-    """Refuse options that the factory does not have, or not so, and say which it needs."""
-    try:
-        parameters = list(inspect.signature(factory).parameters.values())[positional:]
-    except ValueError:  # some callables written in C don't say what they take
-        return
-    named = {p.name: p for p in parameters if p.kind in (p.KEYWORD_ONLY, p.POSITIONAL_OR_KEYWORD)}
-    names = [name for name in named if name not in given]
-    for option, value in options.items():
-        if option not in names and not any(p.kind is p.VAR_KEYWORD for p in parameters):
-            known = _nearest(option, names) if names else "it has none"
-            raise DataError(f"{label} has no option {option!r}; {known}")
-        if option in names and (wanted := _wanted(value, named[option].annotation)):
-            raise DataError(f"option {option!r} of {label} is {wanted}, not {value!r}")
-    for name in names:
-        if named[name].default is inspect.Parameter.empty and name not in options:
-            raise DataError(f"{label} needs the option {name!r}")
-
-
-_OPTIONS: Mapping[str, tuple[Any, str]] = {
-    "int": (int, "a whole number"),
-    "float": ((int, float), "a number"),
-    "str": (str, "text"),
-    "Path": ((str, os.PathLike), "a path"),
-    "bool": (bool, "true or false"),
-    "None": (type(None), ""),
-}
-"""What an option's annotation takes, and how that is said."""
-
-
-def _wanted(value: Any, annotation: Any) -> str:
-    """What the annotation wants instead of the value; empty if it fits, or is another kind."""
-    written = annotation if isinstance(annotation, str) else inspect.formatannotation(annotation)
-    names = [name.strip() for name in written.split("|")]
-    if not _OPTIONS.keys() >= set(names):
-        return ""
-    for name in names:
-        if isinstance(value, _OPTIONS[name][0]) and (name == "bool" or not isinstance(value, bool)):
-            return ""
-    return " or ".join(filter(None, (_OPTIONS[name][1] for name in names)))

@@ -79,8 +79,8 @@ def eval_command(
             raise click.UsageError("--and-unconstrained is a control of --constrain: give both")
         wanted[unconstrained] = replace(config, constrain=False, run=f"{config.name}-free")
     wanted |= {model: _instead(config, model) for model in against}
-    for model in wanted.values():
-        workspace.check_model(model.model)  # before hours have gone into another
+    for part in wanted.values():
+        workspace.check_model(part.model)  # before hours have gone into another
     measured: dict[str, Evaluation] = {}
     for label, part in wanted.items():
         if label == unconstrained:

@@ -35,18 +35,36 @@ MINUTE = 60.0
 """Seconds between two lines of progress in a log."""
 
 
-class RolloutProgress:
-    """A bar over the chains owed, and below it what is known of them so far."""
+class _Shown:
+    """Shows a rollout; each of its notices once."""
 
-    def __init__(self, progress: Progress, label: str) -> None:
-        self._progress = progress
-        self._task = progress.add_task(escape(label), total=None, facts="")
+    def __init__(self, label: str) -> None:
+        self._label = label
         self._noticed = 0
+        self._said = 0.0
 
     def __call__(self, tally: Tally, batch: Sequence[tuple[Chain, Verdict]]) -> None:
         for notice in tally.notices[self._noticed :]:
-            errors.print(f"[yellow]{escape(notice)}[/]", soft_wrap=True)
+            self._notice(notice)
         self._noticed = len(tally.notices)
+        self._show(tally, batch)
+
+    def _notice(self, notice: str) -> None:
+        errors.print(f"[yellow]{escape(notice)}[/]", soft_wrap=True)
+
+    def _show(self, tally: Tally, batch: Sequence[tuple[Chain, Verdict]]) -> None:
+        raise NotImplementedError
+
+
+class RolloutProgress(_Shown):
+    """A bar over the chains owed, and below it what is known of them so far."""
+
+    def __init__(self, progress: Progress, label: str) -> None:
+        super().__init__(label)
+        self._progress = progress
+        self._task = progress.add_task(escape(label), total=None, facts="")
+
+    def _show(self, tally: Tally, batch: Sequence[tuple[Chain, Verdict]]) -> None:
         self._progress.update(
             self._task,
             total=tally.owed,
@@ -78,18 +96,10 @@ def rollout_facts(tally: Tally) -> Iterator[str]:
         yield f"[red]{tally.waiting} waiting: {escape(tally.trouble)}[/]"
 
 
-class RolloutLines:
+class RolloutLines(_Shown):
     """The same where there is no terminal: a line each minute, for a log."""
 
-    def __init__(self, label: str) -> None:
-        self._label = label
-        self._noticed = 0
-        self._said = 0.0
-
-    def __call__(self, tally: Tally, batch: Sequence[tuple[Chain, Verdict]]) -> None:
-        for notice in tally.notices[self._noticed :]:
-            errors.print(escape(notice), soft_wrap=True)
-        self._noticed = len(tally.notices)
+    def _show(self, tally: Tally, batch: Sequence[tuple[Chain, Verdict]]) -> None:
         if tally.seconds - self._said < MINUTE:
             return
         self._said = tally.seconds
@@ -100,18 +110,13 @@ class RolloutLines:
         errors.print(f"{escape(self._label)}: {' · '.join(facts)}", soft_wrap=True)
 
 
-class RolloutEvents:
+class RolloutEvents(_Shown):
     """The same for programs: a JSON object in a line, at most one a second, and the last."""
 
-    def __init__(self, label: str) -> None:
-        self._label = label
-        self._noticed = 0
-        self._said = 0.0
+    def _notice(self, notice: str) -> None:
+        self._say("notice", message=notice)
 
-    def __call__(self, tally: Tally, batch: Sequence[tuple[Chain, Verdict]]) -> None:
-        for notice in tally.notices[self._noticed :]:
-            self._say("notice", message=notice)
-        self._noticed = len(tally.notices)
+    def _show(self, tally: Tally, batch: Sequence[tuple[Chain, Verdict]]) -> None:
         ended = tally.done == tally.owed
         if not (batch and ended) and tally.seconds - self._said < 1:
             return

@@ -39,7 +39,7 @@ def open_backend(
     ``device`` is "cuda:1" or the like, "auto" the best there is; ``batch`` the most conversations
     in one batch. Raises Rejected where there is no model, and for a batch of less than one.
     """
-    if not isinstance(batch, int) or batch < 1:
+    if batch < 1:
         raise Rejected(f"batch is a whole number of 1 or more, not {batch!r}")
     return HFBackend(f"hf:{name}", resolve(name), device, batch)
 

@@ -26,7 +26,7 @@ SPARE = 32
 """Columns that buffers are made longer by than is needed at the moment."""
 
 AT_ONCE, AT_ONCE_ON_CPU = 16_384, 1_024
-"""Tokens that one forward pass reads. With more, a CPU's caches no longer hold what is computed."""
+"""Tokens that one forward pass reads: more would fill a GPU's memory, or not fit a CPU's caches."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -44,7 +44,7 @@ class Gathering(Generic[Job, Outcome]):
         self._size = size
         self._weight = weight
         self._prepare = prepare
-        self._waiting: list[tuple[Job, Future[Outcome]]] = []
+        self._waiting: list[tuple[Job, Future[Outcome], int]] = []
         self._changed = threading.Condition()
         self._idle = 0
         self._closed = False
@@ -55,10 +55,11 @@ class Gathering(Generic[Job, Outcome]):
     async def ask(self, job: Job) -> Outcome:
         """The job's outcome. Raises RuntimeError once closed."""
         future: Future[Outcome] = Future()
+        weight = self._weight(job)
         with self._changed:
             if self._closed:
                 raise RuntimeError("closed")
-            self._waiting.append((job, future))
+            self._waiting.append((job, future, weight))
             self._changed.notify_all()
         return await asyncio.wrap_future(future)
 
@@ -66,7 +67,7 @@ class Gathering(Generic[Job, Outcome]):
         """Finish what runs, drop what waits, end the threads."""
         with self._changed:
             self._closed = True
-            for _, future in self._waiting:
+            for _, future, _ in self._waiting:
                 future.cancel()
             self._waiting.clear()
             self._changed.notify_all()
@@ -104,10 +105,10 @@ class Gathering(Generic[Job, Outcome]):
 
     def _take(self, count: int) -> list[tuple[Job, Future[Outcome]]]:
         """What has waited longest, and what is most like it in weight."""
-        weights = [self._weight(job) for job, _ in self._waiting]
+        weights = [weight for *_, weight in self._waiting]
         nearest = sorted(range(len(weights)), key=lambda place: abs(weights[place] - weights[0]))
         chosen = set(nearest[:count])
-        taken = [item for place, item in enumerate(self._waiting) if place in chosen]
+        taken = [item[:2] for place, item in enumerate(self._waiting) if place in chosen]
         self._waiting = [item for place, item in enumerate(self._waiting) if place not in chosen]
         return taken
 

@@ -10,8 +10,8 @@ import torch
 
 from callsmith_transformers.batches import Past
 
-ON_CPU = 1 << 30
-"""Bytes that are kept where the device is the CPU."""
+ROOM = 1 << 30
+"""Bytes that pasts may take where the device does not say what it has left."""
 
 
 class Memory:
@@ -53,8 +53,8 @@ class Memory:
 
 
 def room_for_pasts(device: torch.device) -> int:
-    """Bytes that pasts may take: of a GPU a third of what the model has left."""
-    return torch.cuda.mem_get_info(device)[0] // 3 if device.type == "cuda" else ON_CPU
+    """Bytes that pasts may take: of a GPU a third of what it has left, else `ROOM`."""
+    return torch.cuda.mem_get_info(device)[0] // 3 if device.type == "cuda" else ROOM
 
 
 def _common(left: Sequence[int], right: Sequence[int]) -> int:
